@@ -1,0 +1,174 @@
+"""What was sent to which venue, and what became of it?
+
+Each child order has the id `<order id>.<n>`, made from the event that caused it, so the same decision
+taken twice names the same child. Everything learnt from the venue carries `session_sequence`, its number in
+the venue's session feed (0 when it did not come from the feed).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from bot4_common.messages.terms import Event, Liquidity, Order, Side
+
+
+class OrderSent(Event, frozen=True, kw_only=True, tag="order_sent"):
+    """A request to the venue, which must not accept it after `expires_at` (ns): that bounds how long it is unknown."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    order: Order
+    bid: Decimal
+    ask: Decimal
+    sent_at: int
+    expires_at: int
+
+
+class CancelSent(Event, frozen=True, kw_only=True, tag="cancel_sent"):
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    sent_at: int
+
+
+class QuerySent(Event, frozen=True, kw_only=True, tag="query_sent"):
+    """Asks the venue what became of a child: the only way out of *unknown*."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    sent_at: int
+
+
+class ResendRequested(Event, frozen=True, kw_only=True, tag="resend_requested"):
+    """Asks the venue to repeat the session feed from `session_sequence` on."""
+
+    venue: str
+    session: str
+    session_sequence: int
+    sent_at: int
+
+
+class OrderAcknowledged(Event, frozen=True, kw_only=True, tag="order_acknowledged"):
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    venue_order_id: str
+    session_sequence: int
+    accepted_at: int
+
+
+class OrderRejected(Event, frozen=True, kw_only=True, tag="order_rejected"):
+    """The venue proved that it did not accept the order."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    code: str
+    message: str
+    session_sequence: int
+
+
+class OrderFilled(Event, frozen=True, kw_only=True, tag="order_filled"):
+    """One trade of one child. `cumulative` and `leaves` are the child's after it; `bid`/`ask` the arrival prices."""
+
+    order_id: str
+    child_id: str
+    account: str
+    strategy: str
+    symbol: str
+    side: Side
+    venue: str
+    trade_id: str
+    price: Decimal
+    quantity: Decimal
+    cumulative: Decimal
+    leaves: Decimal
+    liquidity: Liquidity
+    bid: Decimal
+    ask: Decimal
+    session_sequence: int
+    traded_at: int
+
+
+class OrderCancelled(Event, frozen=True, kw_only=True, tag="order_cancelled"):
+    """`quantity` is what was left of the order and will not fill."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    quantity: Decimal
+    reason: str
+    session_sequence: int
+
+
+class OrderExpired(Event, frozen=True, kw_only=True, tag="order_expired"):
+    """The venue ended the order by its own terms: an IOC remainder, a market order without liquidity."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    quantity: Decimal
+    reason: str
+    session_sequence: int
+
+
+class CancelRejected(Event, frozen=True, kw_only=True, tag="cancel_rejected"):
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    code: str
+    session_sequence: int
+
+
+class OutcomeUnknown(Event, frozen=True, kw_only=True, tag="outcome_unknown"):
+    """No answer in time. Nothing is assumed and nothing is sent again: the venue is asked."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    request: Literal["order", "cancel"]
+
+
+class OrderLost(Event, frozen=True, kw_only=True, tag="order_lost"):
+    """The venue does not know the order and, its time being past `expires_at`, can no longer accept it."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    quantity: Decimal
+    session_sequence: int
+
+
+class FillQuarantined(Event, frozen=True, kw_only=True, tag="fill_quarantined"):
+    """A fill that contradicts what is known (`reason`). It is kept and alerted, not applied."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    trade_id: str
+    price: Decimal
+    quantity: Decimal
+    reason: str
+    session_sequence: int
+
+
+class FeedAdvanced(Event, frozen=True, kw_only=True, tag="feed_advanced"):
+    """A message of the session feed that changed nothing else was taken note of."""
+
+    venue: str
+    session: str
+    session_sequence: int

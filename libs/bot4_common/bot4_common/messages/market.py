@@ -1,0 +1,66 @@
+"""What is said on the bus and not journaled? The market as it is now, the venue's session feed, and timers.
+
+A decision that used one of these carries the values it used.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from bot4_common.messages import venue
+from bot4_common.messages.terms import Event
+
+
+class Quote(Event, frozen=True, kw_only=True, tag="quote"):
+    """Top of book of one venue: prices in quote per base, quantities in base, `at` in ns since the epoch."""
+
+    venue: str
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    bid_quantity: Decimal
+    ask_quantity: Decimal
+    at: int
+
+
+class SessionHeartbeat(Event, frozen=True, kw_only=True, tag="session_heartbeat"):
+    """The venue's clock and the last number it has given out in this session."""
+
+    venue: str
+    session: str
+    session_sequence: int
+    at: int
+
+
+class Tick(Event, frozen=True, kw_only=True, tag="tick"):
+    """A deadline that a service asked for is due."""
+
+    at: int
+
+
+# What a venue tells a session: numbered, and repeated on request.
+SessionMessage = (
+    venue.VenueOrderAccepted
+    | venue.VenueOrderRejected
+    | venue.VenueFilled
+    | venue.VenueOrderCancelled
+    | venue.VenueOrderExpired
+    | venue.VenueCancelRejected
+    | venue.VenueOrderStatus
+)
+
+
+class Spoken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message on the bus, with the trace of the order it belongs to."""
+
+    event: Quote | SessionHeartbeat | SessionMessage
+    trace: str | None = None
+
+
+_spoken = msgspec.json.Decoder(Spoken)
+
+
+def decode_spoken(data: bytes) -> Spoken:
+    return _spoken.decode(data)

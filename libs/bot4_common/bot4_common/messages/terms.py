@@ -1,0 +1,63 @@
+"""Which words do all speakers share? The nouns of the trade, each declared once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+Side = Literal["buy", "sell"]
+OrderType = Literal["limit", "market"]
+TimeInForce = Literal["gtc", "ioc"]
+Liquidity = Literal["maker", "taker"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    """Common shape of everything that is ever written: immutable, tagged by hand, JSON.
+
+    A tag never changes and never changes its meaning; a new field has a default.
+    """
+
+
+class EventId(msgspec.Struct, frozen=True, order=True):
+    """Where an event stands: the identity it has everywhere.
+
+    `sequence` counts the frames of the stream from 1, `index` the events inside the frame from 0.
+    """
+
+    stream: str
+    sequence: int
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.stream}:{self.sequence}:{self.index}"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a caller wants done. One declaration for the REST body, the bus and the journal.
+
+    `quantity` is in units of the base asset, `price` and `stop_loss` in quote per base.
+    `stop_loss` is the price beyond which the position this order opens is closed again.
+    """
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    strategy: str
+    price: Decimal | None = None
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+    reduce_only: bool = False
+    stop_loss: Decimal | None = None
+
+
+def opposite(side: Side) -> Side:
+    return "sell" if side == "buy" else "buy"
+
+
+def signed(side: Side, quantity: Decimal) -> Decimal:
+    """The change of a position: plus for a buy, minus for a sell."""
+    return quantity if side == "buy" else -quantity

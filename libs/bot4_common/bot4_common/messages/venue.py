@@ -1,0 +1,177 @@
+"""What is true at the venue? Orders, trades and every injected fault, whatever any client believes.
+
+Events with a `session` are also what that session's client is told; `session_sequence` numbers them per session
+without a gap. The feed may lose, repeat or delay them (`FeedFault`), the truth does not.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from bot4_common.messages.execution import CancelSent, OrderSent, QuerySent
+from bot4_common.messages.terms import Event, Liquidity, Order, Side
+
+VenueOrderState = Literal["unknown", "open", "filled", "cancelled", "expired", "rejected"]
+FaultKind = Literal["drop", "duplicate", "delay", "drop_request"]
+
+
+class VenueRequestDelayed(Event, frozen=True, kw_only=True, tag="venue_request_delayed"):
+    """A request is on its way in and reaches the matching engine at `due_at` (ns)."""
+
+    session: str
+    request: OrderSent | CancelSent | QuerySent
+    due_at: int
+
+
+class VenueRequestArrived(Event, frozen=True, kw_only=True, tag="venue_request_arrived"):
+    """A delayed request is at the engine now."""
+
+    session: str
+    request: OrderSent | CancelSent | QuerySent
+
+
+class VenueOrderAccepted(Event, frozen=True, kw_only=True, tag="venue_order_accepted"):
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    venue_order_id: str
+    order: Order
+    at: int
+
+
+class VenueOrderRejected(Event, frozen=True, kw_only=True, tag="venue_order_rejected"):
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    code: str
+    message: str
+    at: int
+
+
+class VenueOrderRested(Event, frozen=True, kw_only=True, tag="venue_order_rested"):
+    """What was left of an accepted limit order joined the back of the queue at its price."""
+
+    child_id: str
+    quantity: Decimal
+
+
+class VenueTraded(Event, frozen=True, kw_only=True, tag="venue_traded"):
+    """Two orders met. The price is the resting order's."""
+
+    symbol: str
+    trade_id: str
+    price: Decimal
+    quantity: Decimal
+    maker_id: str
+    maker_account: str
+    taker_id: str
+    taker_account: str
+    taker_side: Side
+    at: int
+
+
+class VenueFilled(Event, frozen=True, kw_only=True, tag="venue_filled"):
+    """One side of a `VenueTraded`, told to the session that owns the order."""
+
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    trade_id: str
+    symbol: str
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    cumulative: Decimal
+    leaves: Decimal
+    liquidity: Liquidity
+    at: int
+
+
+class VenueOrderCancelled(Event, frozen=True, kw_only=True, tag="venue_order_cancelled"):
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    quantity: Decimal
+    reason: str
+    at: int
+
+
+class VenueOrderExpired(Event, frozen=True, kw_only=True, tag="venue_order_expired"):
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    quantity: Decimal
+    reason: str
+    at: int
+
+
+class VenueCancelRejected(Event, frozen=True, kw_only=True, tag="venue_cancel_rejected"):
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    code: str
+    at: int
+
+
+class VenueOrderStatus(Event, frozen=True, kw_only=True, tag="venue_order_status"):
+    """The answer to a query, in sequence with everything else the session is told."""
+
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    state: VenueOrderState
+    cumulative: Decimal
+    leaves: Decimal
+    at: int
+
+
+class VenueQuotesMoved(Event, frozen=True, kw_only=True, tag="venue_quotes_moved"):
+    """The rest of the market requoted: its old quotes are gone, these (price, quantity) are what it shows now.
+
+    Quotes that met a resting order have traded first (`VenueTraded`) and are listed with what was left.
+    """
+
+    symbol: str
+    step: int
+    bids: list[tuple[Decimal, Decimal]]
+    asks: list[tuple[Decimal, Decimal]]
+    at: int
+
+
+class VenueQuotesPulled(Event, frozen=True, kw_only=True, tag="venue_quotes_pulled"):
+    """The rest of the market took its quotes away, to come back with others in the same decision."""
+
+    symbol: str
+
+
+class VenueSessionAcknowledged(Event, frozen=True, kw_only=True, tag="venue_session_acknowledged"):
+    """The client has everything up to `session_sequence`: it will not be asked for again."""
+
+    session: str
+    session_sequence: int
+
+
+class VenueResent(Event, frozen=True, kw_only=True, tag="venue_resent"):
+    """The client found a gap; `session_sequence` up to and including `through` is told again."""
+
+    session: str
+    session_sequence: int
+    through: int
+
+
+class FeedFault(Event, frozen=True, kw_only=True, tag="feed_fault"):
+    """An injected fault: `drop_request` hit a request for `child_id`, the others message `session_sequence`."""
+
+    session: str
+    kind: FaultKind
+    session_sequence: int = 0
+    child_id: str = ""
+    delay_ns: int = 0
