@@ -1,0 +1,1 @@
+"""Risk: may this account take this order?"""

@@ -1,0 +1,177 @@
+"""The words that the tests of risk speak. Unless said otherwise the market is 99 / 101 and the account ann's."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bot4_common.given import NOON, Scenario
+from bot4_common.messages.execution import OrderCancelled, OrderExpired, OrderFilled, OrderLost, OrderRejected
+from bot4_common.messages.gateway import CancelOrder, PlaceOrder
+from bot4_common.messages.market import Quote
+from bot4_common.messages.risk import PositionChanged
+from bot4_common.messages.terms import Order, Side
+from bot4_risk.domain import Risk, State
+from bot4_risk.limits import Limits
+
+SYMBOL = "BTC-USDT"
+LIMITS = Limits(
+    order_notional_max=Decimal(10_000),
+    position_notional_max=Decimal(20_000),
+    price_collar_bps=1_000,
+    open_orders_max=4,
+)
+
+
+def quote(bid: str = "99", ask: str = "101", at: int = NOON, symbol: str = SYMBOL) -> Quote:
+    return Quote(
+        venue="sim",
+        symbol=symbol,
+        bid=Decimal(bid),
+        ask=Decimal(ask),
+        bid_quantity=Decimal(1),
+        ask_quantity=Decimal(1),
+        at=at,
+    )
+
+
+def given(*quotes: Quote) -> Scenario[State]:
+    """Risk as it begins, in a market."""
+    scenario = Scenario(Risk(LIMITS, capacity=1_000))
+    scenario.quotes = {each.symbol: each for each in quotes or [quote()]}
+    return scenario
+
+
+def holding(position: str, symbol: str = SYMBOL) -> Scenario[State]:
+    """The account has a position, of whose making nothing else is left."""
+    quantity = Decimal(position)
+    return given().given(
+        PositionChanged(
+            order_id="past",
+            account="ann",
+            strategy="s",
+            symbol=symbol,
+            quantity=quantity,
+            price=Decimal(100),
+            position=quantity,
+        )
+    )
+
+
+def order(
+    side: Side,
+    quantity: str,
+    price: str | None = None,
+    stop: str | None = None,
+    id: str | None = None,
+    symbol: str = SYMBOL,
+    reduce_only: bool = False,
+) -> Order:
+    """A limit order if it has a price, a market order if not."""
+    return Order(
+        client_order_id=id or f"{side} {quantity} at {price or 'market'}",
+        symbol=symbol,
+        side=side,
+        type="limit" if price else "market",
+        quantity=Decimal(quantity),
+        strategy="s",
+        price=Decimal(price) if price else None,
+        reduce_only=reduce_only,
+        stop_loss=Decimal(stop) if stop else None,
+    )
+
+
+def buy(
+    quantity: str, price: str | None = None, stop: str | None = None, id: str | None = None, reduce_only: bool = False
+) -> PlaceOrder:
+    return place(order("buy", quantity, price, stop, id, reduce_only=reduce_only))
+
+
+def sell(
+    quantity: str, price: str | None = None, stop: str | None = None, id: str | None = None, reduce_only: bool = False
+) -> PlaceOrder:
+    return place(order("sell", quantity, price, stop, id, reduce_only=reduce_only))
+
+
+def place(order: Order, account: str = "ann") -> PlaceOrder:
+    return PlaceOrder(account=account, order=order)
+
+
+def cancel(order_id: str, account: str = "ann") -> CancelOrder:
+    return CancelOrder(account=account, order_id=order_id)
+
+
+def bought(order_id: str, quantity: str, account: str = "ann", symbol: str = SYMBOL) -> OrderFilled:
+    return filled(order_id, "buy", quantity, account, symbol)
+
+
+def sold(order_id: str, quantity: str, account: str = "ann", symbol: str = SYMBOL) -> OrderFilled:
+    return filled(order_id, "sell", quantity, account, symbol)
+
+
+def filled(order_id: str, side: Side, quantity: str, account: str, symbol: str) -> OrderFilled:
+    return OrderFilled(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account=account,
+        strategy="s",
+        symbol=symbol,
+        side=side,
+        venue="sim",
+        trade_id="t",
+        price=Decimal(100),
+        quantity=Decimal(quantity),
+        cumulative=Decimal(quantity),
+        leaves=Decimal(0),
+        liquidity="taker",
+        bid=Decimal(99),
+        ask=Decimal(101),
+        session_sequence=1,
+        traded_at=NOON,
+    )
+
+
+def cancelled(order_id: str, account: str = "ann") -> OrderCancelled:
+    return OrderCancelled(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account=account,
+        venue="sim",
+        quantity=Decimal(0),
+        reason="requested",
+        session_sequence=1,
+    )
+
+
+def expired(order_id: str) -> OrderExpired:
+    return OrderExpired(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account="ann",
+        venue="sim",
+        quantity=Decimal(0),
+        reason="unfilled",
+        session_sequence=1,
+    )
+
+
+def rejected(order_id: str) -> OrderRejected:
+    return OrderRejected(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account="ann",
+        venue="sim",
+        code="REDUCE_ONLY",
+        message="",
+        session_sequence=1,
+    )
+
+
+def lost(order_id: str) -> OrderLost:
+    return OrderLost(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account="ann",
+        venue="sim",
+        quantity=Decimal(0),
+        session_sequence=1,
+    )
