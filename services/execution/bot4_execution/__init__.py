@@ -1,0 +1,1 @@
+"""Execution: what was sent to which venue, and what became of it?"""

@@ -1,0 +1,346 @@
+"""What goes to the venue, and what has become of it?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from bot4_common.given import MILLISECOND, NOON, SECOND, Scenario, event
+from bot4_common.messages.execution import (
+    CancelRejected,
+    CancelSent,
+    FeedAdvanced,
+    FillQuarantined,
+    OrderAcknowledged,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderLost,
+    OrderRejected,
+    OrderSent,
+    OutcomeUnknown,
+    QuerySent,
+)
+from bot4_common.messages.venue import VenueFilled
+from bot4_execution.domain import FINISHED_KEPT, RECEIVE_WINDOW_NS, State
+from services.execution.tests.words import (
+    ORDER,
+    accepted,
+    approved,
+    cancel,
+    cancel_rejected,
+    cancelled,
+    expired,
+    filled,
+    given,
+    rejected,
+    status,
+    tick,
+)
+
+
+def sent() -> Scenario[State]:
+    return given().when(approved())
+
+
+def opened() -> Scenario[State]:
+    return sent().when(accepted(1))
+
+
+def silence(scenario: Scenario[State]) -> Scenario[State]:
+    """A second passes, and the deadline with it."""
+    scenario.after(SECOND)
+    return scenario.when(tick(scenario))
+
+
+def known(**fields: object) -> dict[str, object]:
+    return {"order_id": "1-0", "child_id": "1-0.1", "account": "ann", "venue": "sim", **fields}
+
+
+def test_an_approved_order_is_sent_with_an_end_to_its_acceptance() -> None:
+    sent().then(
+        OrderSent(
+            order_id="1-0",
+            child_id="1-0.1",
+            account="ann",
+            venue="sim",
+            order=ORDER,
+            bid=Decimal(99),
+            ask=Decimal(101),
+            sent_at=NOON,
+            expires_at=NOON + RECEIVE_WINDOW_NS,
+        )
+    )
+
+
+def test_an_approval_heard_twice_is_sent_once() -> None:
+    sent().when(approved()).then_nothing()
+    opened().when(filled(2, "10", "10")).when(approved()).then_nothing()
+
+
+def test_an_acceptance_is_told_on() -> None:
+    opened().then(event(OrderAcknowledged, **known(venue_order_id="sim-1", session_sequence=1, accepted_at=NOON)))
+
+
+def test_a_rejection_is_told_on() -> None:
+    sent().when(rejected(1, code="LOT_SIZE")).then(event(OrderRejected, **known(code="LOT_SIZE", session_sequence=1)))
+
+
+def test_a_fill_is_told_on_with_the_arrival_market() -> None:
+    opened().when(filled(2, "4", "4", price="99.5")).then(
+        OrderFilled(
+            order_id="1-0",
+            child_id="1-0.1",
+            account="ann",
+            strategy="s",
+            symbol="BTC-USDT",
+            side="buy",
+            venue="sim",
+            trade_id="t1",
+            price=Decimal("99.5"),
+            quantity=Decimal(4),
+            cumulative=Decimal(4),
+            leaves=Decimal(6),
+            liquidity="maker",
+            bid=Decimal(99),
+            ask=Decimal(101),
+            session_sequence=2,
+            traded_at=NOON,
+        )
+    )
+
+
+def test_fills_add_up_to_the_order() -> None:
+    whole = opened().when(filled(2, "4", "4", "t1"), filled(3, "6", "10", "t2"))
+    assert whole.state.finished["1-0.1"].stage == "filled"
+    assert whole.state.live == {}
+
+
+def test_a_remainder_that_expires_is_told_on() -> None:
+    opened().when(filled(2, "4", "4"), expired(3, "6")).then(
+        event(OrderFilled), event(OrderExpired, **known(quantity="6", reason="unfilled", session_sequence=3))
+    )
+
+
+# Cancelling
+
+
+def test_a_cancel_is_sent_and_its_success_told_on() -> None:
+    cancelling = opened().when(cancel())
+    cancelling.then(CancelSent(order_id="1-0", child_id="1-0.1", account="ann", venue="sim", sent_at=NOON))
+    cancelling.when(cancelled(2)).then(
+        event(OrderCancelled, **known(quantity="10", reason="requested", session_sequence=2))
+    )
+
+
+def test_while_a_cancel_is_under_way_no_second_one_is_sent() -> None:
+    opened().when(cancel()).when(cancel()).then_nothing()
+
+
+def test_an_order_that_is_over_or_unknown_is_not_cancelled() -> None:
+    opened().when(filled(2, "10", "10")).when(cancel()).then_nothing()
+    given().when(cancel("9-9")).then_nothing()
+
+
+def test_a_fill_that_comes_after_the_cancel_was_sent_is_applied() -> None:
+    racing = opened().when(cancel()).when(filled(2, "4", "4"), cancelled(3, "6"))
+    racing.then(event(OrderFilled, quantity="4"), event(OrderCancelled, quantity="6"))
+
+
+def test_a_cancel_that_lost_against_the_last_fill_is_refused_and_forgotten() -> None:
+    lost_race = opened().when(cancel()).when(filled(2, "10", "10"), cancel_rejected(3, "ORDER_IS_OVER"))
+    lost_race.then(event(OrderFilled), event(CancelRejected, code="ORDER_IS_OVER", session_sequence=3))
+    assert lost_race.decider.deadline(lost_race.state) is None
+
+
+def test_a_cancel_refused_for_an_open_order_may_be_asked_for_again() -> None:
+    refused = opened().when(cancel()).when(cancel_rejected(2))
+    assert refused.decider.deadline(refused.state) is None
+    refused.when(cancel()).then(event(CancelSent))
+
+
+def test_a_cancel_that_overtook_its_order_is_sent_again_when_the_order_is_there() -> None:
+    early = sent().when(cancel())
+    early.then(event(CancelSent))
+    early.when(cancel_rejected(1)).then(event(CancelRejected))
+    early.when(accepted(2)).then(event(OrderAcknowledged), event(CancelSent))
+    early.when(cancelled(3)).then(event(OrderCancelled))
+
+
+def test_a_cancel_without_an_answer_is_asked_about_and_sent_again() -> None:
+    silent = silence(opened().when(cancel()))
+    silent.then(event(OutcomeUnknown, request="cancel"), event(QuerySent))
+    silent.when(status(2, "open")).then(event(FeedAdvanced), event(CancelSent, sent_at=silent.now))
+    silent.when(cancelled(3)).then(event(OrderCancelled))
+    assert silent.decider.deadline(silent.state) is None
+
+
+def test_the_answer_that_an_order_is_open_cancels_nothing_nobody_wants_cancelled() -> None:
+    opened().when(status(2, "open")).then(event(FeedAdvanced))
+
+
+# Not knowing
+
+
+def test_an_answer_is_awaited_for_a_second() -> None:
+    waiting = sent()
+    assert waiting.decider.deadline(waiting.state) == NOON + SECOND
+    waiting.after(SECOND - 1)
+    waiting.when(tick(waiting)).then_nothing()
+
+
+def test_without_an_answer_the_venue_is_asked_and_nothing_is_sent_again() -> None:
+    silence(sent()).then(
+        event(OutcomeUnknown, **known(request="order")), event(QuerySent, **known(sent_at=NOON + SECOND))
+    )
+
+
+def test_after_every_question_the_next_answer_is_awaited() -> None:
+    silent = sent()
+    for second in range(1, 8):
+        silence(silent)
+        assert silent.decider.deadline(silent.state) == NOON + (second + 1) * SECOND
+
+
+def test_who_asked_last_is_asked_about_last() -> None:
+    two = given().when(approved("1-0")).after(MILLISECOND).when(approved("2-0"))
+    two.after(SECOND - MILLISECOND)
+    two.when(tick(two)).then(event(OutcomeUnknown, order_id="1-0"), event(QuerySent, order_id="1-0"))
+    two.after(MILLISECOND)
+    two.when(tick(two)).then(event(OutcomeUnknown, order_id="2-0"), event(QuerySent, order_id="2-0"))
+
+
+def test_a_late_acceptance_ends_the_silence() -> None:
+    found = silence(sent()).when(accepted(1), status(2, "open"))
+    found.then(event(OrderAcknowledged), event(FeedAdvanced))
+    assert found.decider.deadline(found.state) is None
+
+
+def test_while_the_venue_may_still_accept_it_an_order_it_does_not_know_is_not_lost() -> None:
+    early = silence(sent()).when(status(1, "unknown", at=NOON + RECEIVE_WINDOW_NS))
+    early.then(event(FeedAdvanced))
+    silence(early).then(event(QuerySent))
+
+
+def test_an_order_that_the_venue_does_not_know_and_can_no_longer_accept_is_lost() -> None:
+    lost = silence(sent()).when(status(1, "unknown", at=NOON + RECEIVE_WINDOW_NS + 1))
+    lost.then(event(OrderLost, **known(quantity="10", session_sequence=1)))
+    assert lost.state.live == {}
+    assert lost.decider.deadline(lost.state) is None
+
+
+def test_an_order_that_reaches_the_venue_too_late_is_lost_only_once() -> None:
+    lost = silence(sent()).when(status(1, "unknown", at=NOON + RECEIVE_WINDOW_NS + 1))
+    lost.when(rejected(2, code="REQUEST_EXPIRED")).then(event(FeedAdvanced, session_sequence=2))
+
+
+def test_a_tick_that_is_not_due_changes_nothing() -> None:
+    idle = given()
+    idle.when(tick(idle)).then_nothing()
+
+
+# Fills that contradict
+
+
+def quarantined(scenario: Scenario[State], fill: VenueFilled, reason: str) -> None:
+    before = scenario.state.child("1-0.1")
+    cumulative = before.cumulative if before is not None else Decimal(0)
+    scenario.when(fill).then(
+        event(
+            FillQuarantined,
+            child_id=fill.child_id,
+            trade_id=fill.trade_id,
+            quantity=fill.quantity,
+            price=fill.price,
+            reason=reason,
+            session_sequence=fill.session_sequence,
+        )
+    )
+    after = scenario.state.child("1-0.1")
+    assert after is None or after.cumulative == cumulative
+
+
+def test_the_same_trade_told_again_is_noted_and_not_applied() -> None:
+    twice = opened().when(filled(2, "4", "4")).when(filled(3, "4", "4"))
+    twice.then(event(FeedAdvanced, session_sequence=3))
+    assert twice.state.live["1-0.1"].cumulative == 4
+
+
+def test_the_last_trade_told_again_is_noted_too() -> None:
+    opened().when(filled(2, "10", "10")).when(filled(3, "10", "10")).then(event(FeedAdvanced))
+
+
+def test_a_known_trade_with_other_fields_is_quarantined() -> None:
+    quarantined(opened().when(filled(2, "4", "4")), filled(3, "4", "8", price="101"), "trade id seen with other fields")
+
+
+def test_a_fill_of_an_unknown_order_is_quarantined() -> None:
+    quarantined(opened(), filled(2, "4", "4", child_id="9-9.1"), "no such order")
+
+
+@pytest.mark.parametrize(("over", "stage"), [(cancelled(2), "cancelled"), (expired(2), "expired")])
+def test_a_fill_of_an_order_that_is_over_is_quarantined(over: VenueFilled, stage: str) -> None:
+    quarantined(opened().when(over), filled(3, "4", "4"), f"order is {stage}")
+
+
+def test_a_fill_before_the_acceptance_is_quarantined() -> None:
+    quarantined(sent(), filled(1, "4", "4"), "order is sent")
+
+
+def test_a_fill_whose_sum_is_wrong_is_quarantined() -> None:
+    quarantined(opened().when(filled(2, "4", "4")), filled(3, "4", "9", "t2"), "cumulative 9 after 4 and 4")
+
+
+def test_more_than_was_ordered_is_quarantined() -> None:
+    quarantined(opened().when(filled(2, "8", "8")), filled(3, "4", "12", "t2"), "overfill: 12 of 10")
+
+
+def test_a_fill_that_would_leave_something_else_is_quarantined() -> None:
+    quarantined(opened(), filled(2, "4", "4", leaves="0"), "leaves 0 after 4 of 10")
+
+
+def test_a_fill_of_nothing_is_quarantined() -> None:
+    quarantined(opened(), filled(2, "0", "0"), "0 at 100")
+
+
+def test_a_fill_of_the_other_side_is_quarantined() -> None:
+    quarantined(opened(), filled(2, "4", "4", side="sell"), "order is to buy BTC-USDT for ann")
+
+
+def test_numbers_written_otherwise_contradict_nothing() -> None:
+    opened().when(filled(2, "1E+1", "10.00", leaves="0.0")).then(event(OrderFilled, leaves="0"))
+
+
+# What is kept
+
+
+def test_of_finished_orders_only_so_many_are_remembered() -> None:
+    scenario = given()
+    for number in range(FINISHED_KEPT + 3):
+        child = f"{number}-0.1"
+        scenario.decider.evolve(scenario.state, msgspec.structs.replace(sent_order(), child_id=child))
+        scenario.decider.evolve(scenario.state, msgspec.structs.replace(rejection(), child_id=child))
+    assert len(scenario.state.finished) == FINISHED_KEPT
+    assert next(iter(scenario.state.finished)) == "3-0.1"
+
+
+def sent_order() -> OrderSent:
+    said = sent().said[0]
+    assert isinstance(said, OrderSent)
+    return said
+
+
+def rejection() -> OrderRejected:
+    said = sent().when(rejected(1)).said[0]
+    assert isinstance(said, OrderRejected)
+    return said
+
+
+def test_nothing_is_awaited_of_orders_that_rest() -> None:
+    scenario = given()
+    for number in range(1, 6):
+        scenario.when(approved(f"{number}-0")).when(accepted(number, child_id=f"{number}-0.1"))
+    assert scenario.state.awaited == {}
+    assert len(scenario.state.live) == 5

@@ -1,0 +1,273 @@
+"""Do risk, execution and the venue agree, whatever is asked of them and whatever the line loses?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from bot4_common.errors import Refused
+from bot4_common.given import MILLISECOND
+from bot4_common.instruments import check
+from bot4_common.messages.execution import OrderFilled, OrderSent
+from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
+from bot4_common.messages.terms import Order, OrderType, Side, TimeInForce, opposite, signed
+from bot4_common.messages.venue import VenueFilled, VenueOrderAccepted, VenueTraded
+from bot4_common.money import ZERO
+from bot4_exchange_simulator.faults import PERFECT
+from bot4_risk.account import Account
+from services.execution.tests.order_flow import COIN, ROUGH, SYMBOL, OrderFlow
+
+ACCOUNTS = ("ann", "bob")
+SIDES: tuple[Side, Side] = ("buy", "sell")
+ACCOUNT = st.sampled_from(ACCOUNTS)
+SIDE = st.sampled_from(SIDES)
+QUANTITY = st.sampled_from([1, 2, 5, 20, 60, 100])
+
+
+class AnyOrderFlow(RuleBasedStateMachine):
+    """Orders of two accounts that meet each other, themselves and a moving market; stops, cancels and kill switches;
+    everything delivered late, some of it lost."""
+
+    @initialize(seed=st.integers(0, 1_000), rough=st.booleans())
+    def begin(self, seed: int, rough: bool) -> None:
+        self.flow = OrderFlow(seed, ROUGH if rough else PERFECT)
+        self.orders: list[str] = []
+        self.checked = 0
+
+    @rule(
+        account=ACCOUNT,
+        side=SIDE,
+        type=st.sampled_from(["limit", "limit", "market"]),
+        away=st.integers(-3, 3),
+        quantity=QUANTITY,
+        time_in_force=st.sampled_from(["gtc", "gtc", "ioc"]),
+        post_only=st.sampled_from([False, False, True]),
+        stop_away=st.integers(1, 6),
+    )
+    def enter(
+        self,
+        account: str,
+        side: Side,
+        type: OrderType,
+        away: int,
+        quantity: int,
+        time_in_force: TimeInForce,
+        post_only: bool,
+        stop_away: int,
+    ) -> None:
+        """An order that may open a position, with a stop on the losing side of it."""
+        price = self.market() + away
+        stop_loss = price - stop_away if side == "buy" else price + stop_away
+        self.place(account, side, type, price, quantity, time_in_force, post_only, False, Decimal(stop_loss))
+
+    @rule(
+        account=ACCOUNT,
+        side=SIDE,
+        type=st.sampled_from(["limit", "limit", "market"]),
+        away=st.integers(-3, 3),
+        quantity=QUANTITY,
+        reduce_only=st.booleans(),
+    )
+    def leave(self, account: str, side: Side, type: OrderType, away: int, quantity: int, reduce_only: bool) -> None:
+        """An order without a stop, which can only close."""
+        self.place(account, side, type, self.market() + away, quantity, "gtc", False, reduce_only, None)
+
+    def market(self) -> int:
+        quote = self.flow.quotes.get(SYMBOL)
+        return 100 if quote is None else int(quote.bid)
+
+    def place(
+        self,
+        account: str,
+        side: Side,
+        type: OrderType,
+        price: int,
+        quantity: int,
+        time_in_force: TimeInForce,
+        post_only: bool,
+        reduce_only: bool,
+        stop_loss: Decimal | None,
+    ) -> None:
+        order = Order(
+            client_order_id=f"{len(self.orders)}",
+            symbol=SYMBOL,
+            side=side,
+            type=type,
+            quantity=Decimal(quantity),
+            strategy="s",
+            price=Decimal(price) if type == "limit" else None,
+            time_in_force=time_in_force,
+            post_only=post_only,
+            reduce_only=reduce_only,
+            stop_loss=stop_loss,
+        )
+        try:
+            check(order, {SYMBOL: COIN})
+        except Refused:
+            return
+        self.orders.append(self.flow.submit(PlaceOrder(account=account, order=order)))
+
+    @rule(account=ACCOUNT, which=st.integers(0, 30))
+    def cancel(self, account: str, which: int) -> None:
+        if self.orders:
+            order_id = self.orders[-1 - which % len(self.orders)]
+            self.flow.submit(CancelOrder(account=account, order_id=order_id))
+
+    @rule(account=ACCOUNT, really=st.sampled_from([False, False, False, True]))
+    def engage_kill_switch(self, account: str, really: bool) -> None:
+        if not really:
+            return
+        self.flow.submit(EngageKillSwitch(account=account, reason="drill"))
+        self.flow.submit(ResetKillSwitch(account=account, reason="over"))
+
+    @rule(which=st.sampled_from(["risk", "execution", "venue", "feed"]), count=st.integers(1, 10))
+    def deliver(self, which: str, count: int) -> None:
+        if which == "feed":
+            self.flow.deliver_feed(count)
+        else:
+            self.flow.deliver(getattr(self.flow, which), count)
+
+    @rule()
+    def deliver_all(self) -> None:
+        for _ in range(4):
+            self.flow.deliver(self.flow.risk)
+            self.flow.deliver(self.flow.execution)
+            self.flow.deliver(self.flow.venue)
+            self.flow.deliver_feed()
+
+    @rule(ms=st.sampled_from([10, 200, 200, 200, 1_100, 6_000]))
+    def pass_time(self, ms: int) -> None:
+        self.flow.pass_time(ms * MILLISECOND)
+
+    @rule()
+    def cut_line(self) -> None:
+        self.flow.cut_line()
+
+    @rule(which=st.sampled_from(["risk", "execution", "venue"]))
+    def restart(self, which: str) -> None:
+        getattr(self.flow, which).restart()
+
+    # What holds at any moment
+
+    @invariant()
+    def totals_are_what_orders_and_stops_add_up_to(self) -> None:
+        for account in self.accounts().values():
+            for side in SIDES:
+                open_orders = {id: each for id, each in account.open_orders.items() if each.order.side == side}
+                reducing = [each.leaves for each in open_orders.values() if each.order.reduce_only]
+                exits = [each.leaves for id, each in open_orders.items() if id in account.exits]
+                stops = [stop.quantity for stop in account.stops.values() if stop.side == side]
+                assert account.reserved_on(SYMBOL, side) == sum(each.leaves for each in open_orders.values())
+                assert account.reduce_only_on(SYMBOL, side) == sum(reducing)
+                assert account.exiting_on(SYMBOL, side) == sum(exits)
+                assert account.protected_on(SYMBOL, side) == sum(stops)
+            assert all(each.leaves > 0 for each in account.open_orders.values())
+
+    @invariant()
+    def stops_and_exits_protect_the_position(self) -> None:
+        for account in self.accounts().values():
+            for side in SIDES:
+                unprotected = max(account.reducible(SYMBOL, side) - account.exiting_on(SYMBOL, side), ZERO)
+                assert account.protected_on(SYMBOL, side) == unprotected
+
+    @invariant()
+    def no_stop_is_kept_for_nothing(self) -> None:
+        for account in self.accounts().values():
+            assert not any(account.is_spent(order_id, stop) for order_id, stop in account.stops.items())
+        watched = [id for watching in self.flow.risk.state.watched.values() for _, _, id in watching]
+        assert sorted(watched) == sorted(id for account in self.accounts().values() for id in account.stops)
+
+    def accounts(self) -> dict[str, Account]:
+        return self.flow.risk.state.accounts
+
+    # What holds when everything has been heard
+
+    def teardown(self) -> None:
+        flow = self.flow
+        flow.come_to_rest()
+        self.no_child_was_sent_twice()
+        self.fills_are_the_venues_and_no_more_than_was_ordered()
+        self.reduce_only_only_reduced()
+        self.positions_agree()
+        self.orders_agree()
+        for service in (flow.risk, flow.execution, flow.venue):
+            assert service.is_its_own_history(), f"the state of {service.stream} is not the fold of its log"
+
+    def no_child_was_sent_twice(self) -> None:
+        sent = [event.child_id for event in self.flow.execution.log if isinstance(event, OrderSent)]
+        accepted = [event.child_id for event in self.flow.venue.log if isinstance(event, VenueOrderAccepted)]
+        assert len(sent) == len(set(sent))
+        assert len(accepted) == len(set(accepted))
+
+    def fills_are_the_venues_and_no_more_than_was_ordered(self) -> None:
+        ordered = {event.child_id: event.order.quantity for event in self.sent()}
+        told = [
+            (event.child_id, event.trade_id, event.quantity, event.price)
+            for event in self.flow.venue.log
+            if isinstance(event, VenueFilled)
+        ]
+        believed = [
+            (event.child_id, event.trade_id, event.quantity, event.price)
+            for event in self.flow.execution.log
+            if isinstance(event, OrderFilled)
+        ]
+        assert believed == told
+        filled: dict[str, Decimal] = defaultdict(Decimal)
+        for child_id, _, quantity, _ in believed:
+            filled[child_id] += quantity
+        assert all(filled[child_id] <= ordered[child_id] for child_id in filled)
+
+    def reduce_only_only_reduced(self) -> None:
+        orders = {event.child_id: event.order for event in self.sent()}
+        positions: dict[str, Decimal] = defaultdict(Decimal)
+        for trade in self.flow.venue.log:
+            if not isinstance(trade, VenueTraded):
+                continue
+            sides = (
+                (trade.taker_id, trade.taker_account, trade.taker_side),
+                (trade.maker_id, trade.maker_account, opposite(trade.taker_side)),
+            )
+            for child_id, account, side in sides:
+                before = positions[account]
+                positions[account] += signed(side, trade.quantity)
+                if child_id in orders and orders[child_id].reduce_only and trade.maker_account != trade.taker_account:
+                    assert before * positions[account] >= 0
+                    assert abs(positions[account]) < abs(before)
+
+    def positions_agree(self) -> None:
+        filled: dict[str, Decimal] = defaultdict(Decimal)
+        for fill in self.flow.venue.log:
+            if isinstance(fill, VenueFilled):
+                filled[fill.account] += signed(fill.side, fill.quantity)
+        for name in ACCOUNTS:
+            position = self.flow.risk.state.account(name).position(SYMBOL)
+            assert position == filled[name]
+            assert position == COIN.quantity(self.flow.venue.state.positions[SYMBOL].get(name, 0))
+
+    def orders_agree(self) -> None:
+        execution, venue = self.flow.execution.state, self.flow.venue.state
+        open_at_venue = {id: order.cumulative for id, order in venue.live.items()}
+        assert {id: child.cumulative for id, child in execution.live.items()} == open_at_venue
+        reserved = {
+            f"{order_id}.1": open_order.order.quantity - open_order.leaves
+            for account in self.accounts().values()
+            for order_id, open_order in account.open_orders.items()
+        }
+        assert reserved == open_at_venue
+        for id, child in execution.finished.items():
+            over = venue.finished.get(id)
+            if child.stage == "lost":
+                assert over is None or over.state == "rejected"
+            else:
+                assert over is not None and over.state == child.stage
+
+    def sent(self) -> list[OrderSent]:
+        return [event for event in self.flow.execution.log if isinstance(event, OrderSent)]
+
+
+AnyOrderFlow.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
+TestAnyOrderFlow = AnyOrderFlow.TestCase
