@@ -1,0 +1,100 @@
+"""Where does a recorded tape come from?"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bot4_exchange_simulator.tape import TapeError
+from bot4_exchange_simulator.tape_files import read
+
+HEADER = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n"
+TRADES = "11,100.5,0.25,25.1,1700000000000,True,True\n12,100.6,0.1,10.0,1700000000250,False,True\n"
+
+# Recorded market data is not part of the project. Where somebody has it, it is read.
+CAPTURES = Path(os.environ.get("BOT4_DATA") or Path(__file__).parents[4] / "shared" / "data")
+
+
+def prices(path: Path) -> list[Decimal]:
+    return [each.price for each in read(path).prints]
+
+
+def zipped(path: Path, files: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_plain_text_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades.csv"
+    path.write_text(TRADES, encoding="utf-8")
+    assert prices(path) == [Decimal("100.5"), Decimal("100.6")]
+
+
+@pytest.mark.parametrize("header", ["", HEADER, "\ufeff" + HEADER, "\ufeff"])
+def test_a_byte_order_mark_costs_no_trade(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "BTCUSDT-trades.csv"
+    path.write_text(header + TRADES, encoding="utf-8")
+    assert prices(path) == [Decimal("100.5"), Decimal("100.6")]
+
+
+@pytest.mark.parametrize("header", ["", HEADER, "\ufeff"])
+def test_a_zip_as_binance_publishes_it_is_read(tmp_path: Path, header: str) -> None:
+    path = zipped(tmp_path / "BTCUSDT-trades-2024-08-08.zip", {"BTCUSDT-trades-2024-08-08.csv": header + TRADES})
+    assert prices(path) == [Decimal("100.5"), Decimal("100.6")]
+
+
+@pytest.mark.parametrize("header", ["", HEADER, "\ufeff"])
+def test_gzip_is_read(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "trades.csv.gz"
+    path.write_bytes(gzip.compress((header + TRADES).encode()))
+    assert prices(path) == [Decimal("100.5"), Decimal("100.6")]
+
+
+def test_a_bad_line_is_named_with_its_file(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "bad.zip", {"bad.csv": HEADER + TRADES + "13,much,1,1,1700000000500,True,True\n"})
+    with pytest.raises(TapeError) as caught:
+        read(path)
+    assert str(caught.value) == f"{path}, line 4: 'much' is not a decimal number"
+
+
+@pytest.mark.parametrize("files", [{}, {"a.csv": TRADES, "b.csv": TRADES}])
+def test_a_zip_holds_one_file(tmp_path: Path, files: dict[str, str]) -> None:
+    path = zipped(tmp_path / "odd.zip", files)
+    with pytest.raises(TapeError, match=rf"odd.zip: holds {len(files)} files, not one"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("not.zip", b"id,price"),
+        ("not.gz", b"id,price"),
+        ("cut.gz", gzip.compress(TRADES.encode() * 50)[:-12]),
+        ("broken.gz", gzip.compress(b"x" * 99)[:10] + b"\xff" * 40),
+        ("latin.csv", b"11,100,1,1,1700000000000,True,\xe9\n"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(TapeError, match=name):
+        read(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TapeError, match=r"nowhere\.csv"):
+        read(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.skipif(not (CAPTURES / "spot__btcusdt_20240808.gz").exists(), reason="no recorded captures here")
+def test_recorded_captures_are_read_whole() -> None:
+    tapes = [read(CAPTURES / f"spot__btcusdt_{day}.gz") for day in ("20240808", "20240809")]
+    assert sum(len(each.prints) for each in tapes) == 19_904
+    assert all(Decimal(61_000) < printed.price < Decimal(63_000) for each in tapes for printed in each.prints)
