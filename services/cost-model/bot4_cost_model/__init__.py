@@ -1,0 +1,1 @@
+"""The cost model: what did each fill cost, and what would the next one?"""
