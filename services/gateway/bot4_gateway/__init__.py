@@ -1,0 +1,1 @@
+"""The gateway: what did callers ask, and what answer do they get?"""

@@ -1,0 +1,131 @@
+"""The gateway as a process: one replica, its desk and its HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+
+from bot4_common.log import ChainBroken, Fenced
+from bot4_common.process import freeze, load_instruments, open_log, stop_on_signal
+from bot4_common.settings import Settings, read
+from bot4_common.telemetry import Tracing, log_to_stderr, open_traces
+from bot4_gateway.desk import CALLERS_MAX, Desk
+from bot4_gateway.figures import Figures
+from bot4_gateway.http import Keys, create_app
+from bot4_gateway.views import FILLS_MAX, FINISHED_MAX
+
+logger = logging.getLogger(__name__)
+
+# Requests in flight get this long to be answered when the process is told to stop: longer than any of them waits.
+GRACE_S = 5
+# Idle connections are kept for clients that call again; then they are closed.
+KEEP_ALIVE_S = 30
+
+# The supervisor starts the process again after these; the first must be looked into.
+EXIT_CHAIN_BROKEN = 3
+EXIT_FENCED = 4
+
+
+class GatewaySettings(Settings, frozen=True, kw_only=True):
+    http_port: int = 8080
+    # `account:key,account:key`; an account may have several keys. There is no default: a key is a secret.
+    api_keys: str = ""
+    # Which replica this is. No two processes may have the same number.
+    replica: int = 0
+    # How long a caller waits before it hears how things stand, and how long a client order id is remembered.
+    timeout_s: float = 2.0
+    idempotency_window_s: float = 60.0
+    finished_orders: int = FINISHED_MAX
+    fills: int = FILLS_MAX
+
+
+def parse_keys(text: str) -> dict[str, str]:
+    """Accounts by key. Raises `ValueError` without repeating what it was given."""
+    accounts = {}
+    for number, pair in enumerate(text.split(","), 1):
+        account, colon, key = pair.strip().partition(":")
+        if not account or not colon or not key or key in accounts:
+            raise ValueError(f"BOT4_API_KEYS is `account:key,account:key`; entry {number} is not, or repeats a key")
+        accounts[key] = account
+    return accounts
+
+
+class Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are taken by this module, which has more to stop than the server."""
+        yield
+
+
+async def serve(settings: GatewaySettings) -> int:
+    """Runs until a signal, or until it must not go on. Returns the exit code of the process."""
+    name = f"gateway-{settings.replica}"
+    keys = Keys(parse_keys(settings.api_keys))
+    tracing = Tracing(name, settings.trace_ratio, open_traces(settings.trace_dir, name))
+    log = await open_log(settings, name)
+    desk = Desk(
+        log,
+        time.time_ns,
+        name,
+        load_instruments(settings),
+        Figures(name),
+        timeout_s=settings.timeout_s,
+        window_ns=int(settings.idempotency_window_s * 1e9),
+        finished_max=settings.finished_orders,
+        fills_max=settings.fills,
+    )
+    server = Server(
+        uvicorn.Config(
+            create_app(desk, keys, tracing),
+            host=settings.bind,
+            port=settings.http_port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=CALLERS_MAX + 1_024,
+        )
+    )
+
+    def stop() -> None:
+        server.should_exit = True
+
+    stop_on_signal(stop)
+    replica = asyncio.create_task(desk.run(freeze))
+    replica.add_done_callback(lambda _: stop())
+    try:
+        await server.serve()
+        desk.stop()
+        await replica
+    except ChainBroken as broken:
+        logger.critical("%s stops: %s", name, broken)
+        return EXIT_CHAIN_BROKEN
+    except Fenced as fenced:
+        logger.critical("%s stops, another process has its name: %s", name, fenced)
+        return EXIT_FENCED
+    finally:
+        await log.close()
+        tracing.close()
+    return 0
+
+
+def main() -> None:
+    settings = read(GatewaySettings, os.environ)
+    log_to_stderr(f"gateway-{settings.replica}", settings.log_level)
+    sys.exit(uvloop.run(serve(settings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""What does a caller read? Every number is text in plain notation, every time is in ns since the epoch."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from bot4_common.errors import REFUSALS, Refusal
+from bot4_common.instruments import Instrument
+from bot4_common.messages.estimate import Estimate
+from bot4_common.messages.terms import Liquidity, OrderType, Side, TimeInForce
+from bot4_common.money import ZERO, plain
+from bot4_common.orders import OrderRecord, Status
+from bot4_gateway.views import Fill, KillSwitch, Line, Result, View
+
+A = TypeVar("A", bound=msgspec.Struct)
+
+Number = Annotated[str, msgspec.Meta(description="A decimal number in plain notation.", examples=["0.015"])]
+Time = Annotated[int, msgspec.Meta(description="Nanoseconds since the epoch; 0 when it has not come to pass.")]
+
+# Average prices are rounded to this many digits behind the point; all else is exact.
+AVERAGE_STEP = Decimal("1e-12")
+
+
+class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it stands. `code` and `details` say why it was refused or rejected. `duplicate`: the request repeated
+    an earlier one, and this is that one's answer."""
+
+    order_id: str
+    client_order_id: str
+    account: str
+    strategy: str
+    status: Status
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Number
+    price: Number | None
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    stop_loss: Number | None
+    filled: Number
+    leaves: Number
+    average_price: Number | None
+    code: str
+    details: dict[str, str]
+    received_at: Time
+    decided_at: Time
+    acknowledged_at: Time
+    over_at: Time
+    duplicate: bool
+
+
+class OrdersAnswer(msgspec.Struct, frozen=True):
+    """Live orders, the newest first; then finished ones, the last one to finish first."""
+
+    orders: list[OrderAnswer]
+
+
+class FillAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    fill_id: str
+    order_id: str
+    trade_id: str
+    venue: str
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: Number
+    price: Number
+    liquidity: Liquidity
+    traded_at: Time
+
+
+class FillsAnswer(msgspec.Struct, frozen=True):
+    """The newest first."""
+
+    fills: list[FillAnswer]
+
+
+class HoldingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one strategy holds of a symbol; signed, in base. `unrealized` is unknown without a market."""
+
+    strategy: str
+    quantity: Number
+    average_price: Number | None
+    realized: Number
+    unrealized: Number | None
+
+
+class PositionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the account holds of a symbol, and which strategies make it up. `mark` is the mid of the last quote."""
+
+    symbol: str
+    quantity: Number
+    mark: Number | None
+    strategies: list[HoldingAnswer]
+
+
+class PositionsAnswer(msgspec.Struct, frozen=True):
+    positions: list[PositionAnswer]
+
+
+class ResultAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """gross = realized + unrealized, net = gross - costs, at the prices of the fills. `costs` are the fees charged on
+    top of these prices; `slippage` is what the prices were worse than the arrival mids, already part of gross."""
+
+    strategy: str
+    currency: str
+    realized: Number
+    unrealized: Number | None
+    gross: Number | None
+    costs: Number
+    net: Number | None
+    slippage: Number
+    fills: int
+
+
+class ResultsAnswer(msgspec.Struct, frozen=True):
+    pnl: list[ResultAnswer]
+
+
+class InstrumentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    symbol: str
+    base: str
+    quote: str
+    tick: Number
+    lot: Number
+    quantity_min: Number
+    quantity_max: Number
+    notional_min: Number
+
+
+class InstrumentsAnswer(msgspec.Struct, frozen=True):
+    instruments: list[InstrumentAnswer]
+
+
+class KillSwitchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`since` is when it was last engaged or reset."""
+
+    account: str
+    engaged: bool
+    reason: str
+    since: Time
+
+
+class EstimateAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Costs in quote currency against the mid: spread + fee = total."""
+
+    symbol: str
+    side: Side
+    quantity: Number
+    type: OrderType
+    venue: str
+    bid: Number
+    ask: Number
+    spread: Number
+    fee: Number
+    total: Number
+    total_bps: Number
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`order_id` is there when an order was journaled, and then refused or rejected."""
+
+    code: str
+    message: str
+    details: dict[str, str]
+    retryable: bool
+    order_id: str = ""
+    duplicate: bool = False
+
+
+def order_answer(record: OrderRecord, duplicate: bool = False) -> OrderAnswer:
+    order = record.order
+    return OrderAnswer(
+        order_id=record.order_id,
+        client_order_id=order.client_order_id,
+        account=record.account,
+        strategy=order.strategy,
+        status=record.status,
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        quantity=plain(order.quantity),
+        price=_plain(order.price),
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        reduce_only=order.reduce_only,
+        stop_loss=_plain(order.stop_loss),
+        filled=plain(record.filled),
+        leaves=plain(record.leaves),
+        average_price=_average(record.notional, record.filled),
+        code=record.code,
+        details={"first": record.first} if record.first else record.details,
+        received_at=record.received_at,
+        decided_at=record.decided_at,
+        acknowledged_at=record.acknowledged_at,
+        over_at=record.over_at,
+        duplicate=duplicate,
+    )
+
+
+def fill_answer(fill: Fill) -> FillAnswer:
+    event = fill.event
+    return FillAnswer(
+        fill_id=fill.id,
+        order_id=event.order_id,
+        trade_id=event.trade_id,
+        venue=event.venue,
+        strategy=event.strategy,
+        symbol=event.symbol,
+        side=event.side,
+        quantity=plain(event.quantity),
+        price=plain(event.price),
+        liquidity=event.liquidity,
+        traded_at=event.traded_at,
+    )
+
+
+def positions_answer(view: View, account: str) -> PositionsAnswer:
+    """By symbol, then by strategy. What was sold again stays, with what it realized."""
+    by_symbol: dict[str, list[Line]] = {}
+    for line in sorted(view.lines(account), key=lambda line: (line.symbol, line.strategy)):
+        by_symbol.setdefault(line.symbol, []).append(line)
+    return PositionsAnswer(
+        [
+            PositionAnswer(
+                symbol=symbol,
+                quantity=plain(sum((line.holding.quantity for line in lines), ZERO)),
+                mark=_plain(view.mark(symbol)),
+                strategies=[_holding(view, line) for line in lines],
+            )
+            for symbol, lines in by_symbol.items()
+        ]
+    )
+
+
+def _holding(view: View, line: Line) -> HoldingAnswer:
+    return HoldingAnswer(
+        strategy=line.strategy,
+        quantity=plain(line.holding.quantity),
+        average_price=_average(line.holding.basis, line.holding.quantity),
+        realized=plain(line.holding.realized),
+        unrealized=_plain(view.unrealized(line)),
+    )
+
+
+def result_answer(result: Result) -> ResultAnswer:
+    return ResultAnswer(
+        strategy=result.strategy,
+        currency=result.currency,
+        realized=plain(result.realized),
+        unrealized=_plain(result.unrealized),
+        gross=_plain(result.gross),
+        costs=plain(result.costs),
+        net=_plain(result.net),
+        slippage=plain(result.slippage),
+        fills=result.fills,
+    )
+
+
+def instrument_answer(instrument: Instrument) -> InstrumentAnswer:
+    return _written(instrument, InstrumentAnswer)
+
+
+def estimate_answer(estimate: Estimate) -> EstimateAnswer:
+    return _written(estimate, EstimateAnswer)
+
+
+def kill_switch_answer(account: str, switch: KillSwitch) -> KillSwitchAnswer:
+    return KillSwitchAnswer(account=account, engaged=switch.engaged, reason=switch.reason, since=switch.since)
+
+
+def refusal(code: str) -> Refusal:
+    """What a code means. One that is not ours is the venue's own, about an order it rejected."""
+    return REFUSALS.get(code) or Refusal(422, False, "InvalidOrder", "The venue rejected the order.")
+
+
+def error_answer(code: str, details: dict[str, str], order_id: str = "", duplicate: bool = False) -> ErrorAnswer:
+    known = refusal(code)
+    return ErrorAnswer(
+        code=code,
+        message=known.meaning,
+        details=details,
+        retryable=known.retryable,
+        order_id=order_id,
+        duplicate=duplicate,
+    )
+
+
+def _written(value: msgspec.Struct, kind: type[A]) -> A:
+    """The fields of the same names, numbers as text."""
+    fields = {field: getattr(value, field) for field in kind.__struct_fields__}
+    return kind(**{field: plain(given) if isinstance(given, Decimal) else given for field, given in fields.items()})
+
+
+def _plain(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _average(notional: Decimal, quantity: Decimal) -> str | None:
+    return plain((notional / quantity).quantize(AVERAGE_STEP)) if quantity else None
