@@ -1,0 +1,1 @@
+"""The journal: the whole story in one order, kept, projected and audited."""

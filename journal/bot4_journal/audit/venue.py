@@ -1,0 +1,186 @@
+"""Does what we believe agree with what happened at the venue?
+
+The venue's own stream is the truth; what execution took from its session feed is what we believe. Both number the
+same messages, so they can be compared one by one, whichever of the two is heard first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from bot4_common.messages.execution import (
+    CancelRejected,
+    FeedAdvanced,
+    FillQuarantined,
+    OrderAcknowledged,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderLost,
+    OrderRejected,
+    OrderSent,
+)
+from bot4_common.messages.frame import AnyEvent
+from bot4_common.messages.market import SessionMessage
+from bot4_common.messages.terms import Event, EventId, Order, Side, opposite
+from bot4_common.messages.venue import (
+    VenueCancelRejected,
+    VenueFilled,
+    VenueOrderAccepted,
+    VenueOrderCancelled,
+    VenueOrderExpired,
+    VenueOrderRejected,
+    VenueOrderStatus,
+    VenueTraded,
+)
+from bot4_common.money import ZERO
+from bot4_journal.audit.findings import Findings
+
+# What a session may make of each message, and which fields the two then share.
+TAKEN_AS: dict[type[Event], dict[type[Event], tuple[str, ...]]] = {
+    VenueOrderAccepted: {OrderAcknowledged: ("child_id", "account", "venue_order_id"), FeedAdvanced: ()},
+    VenueOrderRejected: {OrderRejected: ("child_id", "account", "code"), FeedAdvanced: ()},
+    VenueFilled: {
+        OrderFilled: (
+            "child_id",
+            "account",
+            "symbol",
+            "side",
+            "trade_id",
+            "price",
+            "quantity",
+            "cumulative",
+            "leaves",
+            "liquidity",
+        )
+    },
+    VenueOrderCancelled: {OrderCancelled: ("child_id", "account", "quantity", "reason"), FeedAdvanced: ()},
+    VenueOrderExpired: {OrderExpired: ("child_id", "account", "quantity", "reason"), FeedAdvanced: ()},
+    VenueCancelRejected: {CancelRejected: ("child_id", "account", "code"), FeedAdvanced: ()},
+    VenueOrderStatus: {OrderLost: ("child_id", "account"), FeedAdvanced: ()},
+}
+
+# What says that a message of the feed was taken.
+TAKEN: tuple[type[Event], ...] = (FillQuarantined, *{kind for kinds in TAKEN_AS.values() for kind in kinds})
+
+Number = tuple[str, int]  # session, number in it
+
+
+@dataclass(slots=True)
+class _Live:
+    """An order the venue has accepted and not ended."""
+
+    quantity: Decimal
+    cumulative: Decimal = ZERO
+    trades: set[str] = field(default_factory=set)
+
+
+class VenueRules:
+    """`venue` is the name of the venue whose stream is heard; a session has the name of the stream that takes it."""
+
+    def __init__(self, findings: Findings, venue: str) -> None:
+        self._findings = findings
+        self._venue = venue
+        self._sent: dict[str, Order] = {}
+        self._live: dict[str, _Live] = {}
+        self._sides: dict[tuple[str, str], tuple[VenueTraded, Side]] = {}
+        self._last: dict[str, int] = defaultdict(int)
+        self.told: dict[Number, SessionMessage] = {}
+        self._taken: dict[Number, tuple[EventId, Event]] = {}
+
+    def hear(self, id: EventId, event: AnyEvent) -> None:
+        match event:
+            case OrderSent():
+                if event.venue == self._venue:
+                    self._sent[event.child_id] = event.order
+            case VenueOrderAccepted():
+                self._accepted(id, event)
+            case VenueTraded():
+                self._traded(event)
+            case VenueFilled():
+                self._filled(id, event)
+            case VenueOrderCancelled() | VenueOrderExpired():
+                self._ended(id, event.child_id, event.quantity)
+        if isinstance(event, SessionMessage):
+            self._told(id, event)
+        elif isinstance(event, TAKEN) and getattr(event, "venue", "") == self._venue:
+            number = getattr(event, "session_sequence", 0)
+            if number:  # else it did not come from the feed
+                self._took(id, event, number)
+
+    def end_decision(self, id: EventId) -> None:
+        for (trade_id, child_id), _ in self._sides.items():
+            self._findings.add("venue_trade", id, f"{child_id} was not told its side of {trade_id}")
+        self._sides.clear()
+
+    def close(self) -> None:
+        """Whatever a session has taken by now, the venue has told it by now."""
+        for (session, number), (id, event) in self._taken.items():
+            self._findings.add("venue_told", id, f"{event} was taken as number {number} of {session}, never told")
+
+    def _accepted(self, id: EventId, event: VenueOrderAccepted) -> None:
+        sent = self._sent.pop(event.child_id, None)
+        if sent is None:
+            self._findings.add("venue_order", id, f"{event.child_id} was never sent, or accepted before")
+        elif sent != event.order:
+            self._findings.add("venue_order", id, f"{event.order} was sent as {sent}")
+        self._live[event.child_id] = _Live(event.order.quantity)
+
+    def _traded(self, event: VenueTraded) -> None:
+        sides = (event.maker_id, opposite(event.taker_side)), (event.taker_id, event.taker_side)
+        for child_id, side in sides:
+            if child_id in self._live:
+                self._sides[event.trade_id, child_id] = event, side
+
+    def _filled(self, id: EventId, event: VenueFilled) -> None:
+        trade, side = self._sides.pop((event.trade_id, event.child_id), (None, None))
+        said = event.symbol, event.price, event.quantity, event.side
+        if trade is None or said != (trade.symbol, trade.price, trade.quantity, side):
+            self._findings.add("venue_trade", id, f"{event.child_id} was told {said} of {event.trade_id}: {trade}")
+        live = self._live.get(event.child_id)
+        if live is None:
+            self._findings.add("venue_fill", id, f"{event.child_id} is not open at the venue")
+            return
+        cumulative = live.cumulative + event.quantity
+        leaves = live.quantity - cumulative
+        if leaves < 0 or (event.cumulative, event.leaves) != (cumulative, leaves) or event.trade_id in live.trades:
+            self._findings.add(
+                "venue_fill",
+                id,
+                f"{event.child_id}: {event.quantity} in {event.trade_id} after {live.cumulative} of {live.quantity} "
+                f"is not {event.cumulative} with {event.leaves} left",
+            )
+        live.cumulative = cumulative
+        live.trades.add(event.trade_id)
+        if leaves <= 0:
+            del self._live[event.child_id]
+
+    def _ended(self, id: EventId, child_id: str, quantity: Decimal) -> None:
+        live = self._live.pop(child_id, None)
+        if live is None or live.quantity - live.cumulative != quantity:
+            self._findings.add("venue_fill", id, f"{child_id} ends with {quantity}: {live}")
+
+    def _told(self, id: EventId, message: SessionMessage) -> None:
+        session, number = message.session, message.session_sequence
+        if number != self._last[session] + 1:
+            self._findings.add("feed", id, f"number {number} of {session} was told after {self._last[session]}")
+        self._last[session] = max(number, self._last[session])
+        taken = self._taken.pop((session, number), None)
+        if taken is None:
+            self.told[session, number] = message
+        else:
+            self._compare(message, *taken)
+
+    def _took(self, id: EventId, event: Event, number: int) -> None:
+        told = self.told.pop((id.stream, number), None)
+        if told is None:
+            self._taken[id.stream, number] = id, event
+        else:
+            self._compare(told, id, event)
+
+    def _compare(self, told: SessionMessage, id: EventId, taken: Event) -> None:
+        shared = TAKEN_AS[type(told)].get(type(taken))
+        if shared is None or any(getattr(told, name) != getattr(taken, name) for name in shared):
+            self._findings.add("venue_told", id, f"{taken} was told as {told}")
