@@ -64,7 +64,7 @@ class Continuity(msgspec.Struct, kw_only=True):
             raise Break("origin", f"{place(record)} came after {stream} {last}")
         try:
             head = _heads.decode(record.data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Break("frame", f"{place(record)} is not a frame: {error}") from error
         number, hashed = self.writers.get(head.writer, (0, ""))
         if (head.number, head.previous) != (number + 1, hashed):
@@ -81,7 +81,7 @@ class Continuity(msgspec.Struct, kw_only=True):
         """
         try:
             self._go_on(record, _heads.decode(record.data))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             self.sequence = record.sequence
             self.origins[record.origin[0]] = record.origin[1]
 

@@ -20,8 +20,8 @@ class MemoryStore:
 
     def __init__(self, rng: Random, lost: float = 0.0, answer_lost: float = 0.0) -> None:
         self._rng = rng
-        self._lost = lost
-        self._answer_lost = answer_lost
+        self.lost = lost
+        self.answer_lost = answer_lost
         self._cursor = Cursor()
         self._tables: dict[str, dict[tuple[Any, ...], Row]] = {}
 
@@ -75,10 +75,10 @@ class MemoryStore:
 
     async def _arrive(self) -> None:
         await asyncio.sleep(0)
-        if self._rng.random() < self._lost:
+        if self._rng.random() < self.lost:
             raise Unavailable("the call was lost")
 
     async def _answer(self) -> None:
-        if self._rng.random() < self._answer_lost:
+        if self._rng.random() < self.answer_lost:
             raise Unavailable("the answer was lost")
         await asyncio.sleep(0)

@@ -47,11 +47,11 @@ from bot4_journal.projections import ONCE, ROWS, Changes, Known, OrderEvent, Ord
 from bot4_journal.store import Cursor, Moved, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# Taken while migrating, so that of two services only one does.
-MIGRATION_LOCK = 4_2026
+# Taken while migrating, so that of two services only one does. Any number would do, if it never changes.
+MIGRATION_LOCK = 20261121
 # A server that takes longer than this (s) to accept a connection, or to answer a statement, is taken as away.
 CONNECT_TIMEOUT_S = 3
-STATEMENT_TIMEOUT_S = 30
+STATEMENT_TIMEOUT_S = 10
 # Classes of SQLSTATE that pass and say nothing against the batch: connection, missing database, rollback, resources,
 # shutdown, I/O.
 PASSING = ("08", "3D", "40", "53", "55", "57", "58")
@@ -143,7 +143,7 @@ class PostgresStore:
 
 def _upgrade(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
@@ -176,7 +176,7 @@ async def _read(
 
 
 def _text(rows: Sequence[Any]) -> str:
-    # Text in PostgreSQL cannot hold NUL, which a caller may well have sent.
+    # Text in PostgreSQL cannot hold NUL. Our names have none, but a venue's message may.
     return _encoder.encode(rows).replace(rb"\u0000", rb"\ufffd").decode()
 
 

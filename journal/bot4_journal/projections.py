@@ -253,8 +253,7 @@ Note = Callable[[Changes, Told], None]
 
 
 def _begin(changes: Changes, told: Told) -> None:
-    order_id = _order_id(told)
-    changes.begun.add(order_id)
+    changes.begun.add(_order_id(told))
     _live(changes, told)
 
 
@@ -287,6 +286,7 @@ def _cost(changes: Changes, told: Told) -> None:
 # The fields that a row has from its event as they are.
 FILL_FIELDS = tuple(name for name in FillRow.__struct_fields__ if name in OrderFilled.__struct_fields__)
 COST_FIELDS = tuple(name for name in CostRow.__struct_fields__ if name in CostRecorded.__struct_fields__)
+STOP_FIELDS = tuple(name for name in StopRow.__struct_fields__ if name in StopArmed.__struct_fields__)
 
 
 def _copy(event: Event, fields: tuple[str, ...]) -> dict[str, Any]:
@@ -447,5 +447,5 @@ def _stops(changes: Changes, known: Known) -> list[Row]:
 
 def _armed(row: StopRow | None, armed: StopArmed, at: int) -> StopRow:
     if row is None:
-        return StopRow(armed_at=at, changed_at=at, **asdict(armed))
+        return StopRow(armed_at=at, changed_at=at, **_copy(armed, STOP_FIELDS))
     return replace(row, quantity=armed.quantity, stop_price=armed.stop_price, changed_at=at)

@@ -170,6 +170,7 @@ class Follower:
         try:
             target = await self._log.end(streams.JOURNAL)
             self.sequence = sink.sequence
+            logger.info("%s: from sequence %d, the journal ends at %d", self._name, self.sequence, target)
             for batch in _batched(sink.backlog()):
                 if self._stopping.is_set():
                     return

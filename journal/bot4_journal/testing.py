@@ -85,6 +85,10 @@ Said = tuple[EventId, Any]
 E = TypeVar("E", bound=Event)
 
 
+class Absent(Exception):
+    """The story tells of no such event."""
+
+
 class Story:
     """`frames` by stream, not yet chained; `order` is the order in which they were written."""
 
@@ -98,6 +102,8 @@ class Story:
         self._sent: dict[str, OrderSent] = {}
         self._cumulative: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._positions: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        # What reduce-only orders of the round want to close.
+        self._claimed: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._stops: dict[str, StopArmed] = {}
         self._trades = 0
         self._numbers = 0
@@ -117,6 +123,7 @@ class Story:
         order_ids = [order_id_of(id.sequence, id.index) for id, _ in placed]
         self._fates.update(zip(order_ids, fates, strict=True))
         self._work(self.say(streams.RISK, [self._decide(*said) for said in placed]))
+        self._claimed.clear()
         for order_id in order_ids:
             if self._fates[order_id] == "cancelled":
                 self._cancel(order_id)
@@ -178,13 +185,14 @@ class Story:
                     for index, event in enumerate(decision.events):
                         if isinstance(event, kind) and where(event):
                             return decision, index, event
-        raise AssertionError(f"the story tells of no such {kind.__name__}")
+        raise Absent(kind.__name__)
 
     def alter(self, kind: type[E], where: Callable[[E], bool] = lambda event: True, **changes: Any) -> None:
         """Gives the first such event other values, given or made from it."""
         decision, index, event = self.find(kind, where)
         made = {name: value(event) if callable(value) else value for name, value in changes.items()}
-        decision.events[index] = replace(event, **made)
+        altered: Any = replace(event, **made)
+        decision.events[index] = altered
 
     def remove(self, kind: type[E], where: Callable[[E], bool] = lambda event: True) -> None:
         """Takes the first such event out of its decision."""
@@ -256,7 +264,8 @@ class Story:
         self._decided[order_id] = asked
         known |= {"fingerprint": fingerprint(order), "at": self._now}
         if order.reduce_only:
-            order = replace(order, quantity=min(order.quantity, abs(self._positions[account])))
+            order = replace(order, quantity=min(order.quantity, abs(self._positions[account]) - self._claimed[account]))
+            self._claimed[account] += order.quantity
         if self._fates.get(order_id) == "refused" or not order.quantity:
             refused = OrderRefused(order=asked.order, code="ORDER_SIZE", details={"limit": "1"}, **known)
             return Decision(cause=cause, events=[refused])

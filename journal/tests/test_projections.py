@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot4_common.log import Record
 from bot4_common.messages.execution import FillQuarantined
 from bot4_common.messages.frame import Decision
+from bot4_common.money import ZERO
 from bot4_journal.memory_store import MemoryStore
 from bot4_journal.projections import (
     ROWS,
@@ -99,7 +100,7 @@ def test_a_stop_says_what_it_protects() -> None:
 
 def test_a_triggered_stop_names_its_exit() -> None:
     [entry, exit], [stop] = rows(OrderRow, "stopped"), rows(StopRow, "stopped")
-    assert (stop.order_id, stop.exit_id, stop.quantity) == (entry.order_id, exit.order_id, 0)
+    assert (stop.order_id, stop.exit_id, stop.quantity) == (entry.order_id, exit.order_id, ZERO)
 
 
 def test_refusals_and_acts_of_control_are_kept_for_the_audit() -> None:
@@ -144,6 +145,12 @@ def test_what_comes_before_the_beginning_of_an_order_waits_for_it() -> None:
     store = projected(merged(story.sealed(), ["EXECUTION_0"] * len(frames)))
     assert not store.rows(OrderRow)
     assert len(store.rows(OrderEvent)) == sum(len(decision.events) for frame in frames for decision in frame.decisions)
+
+
+def test_a_frame_merged_twice_changes_no_row() -> None:
+    records = Story(7).play(3).journal()
+    again = [record._replace(sequence=record.sequence + len(records)) for record in records]
+    assert tables(projected(records + again)) == tables(projected(records))
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,7 +27,7 @@ from bot4_journal.tables import metadata
 from bot4_journal.testing import Story
 
 if TYPE_CHECKING:
-    from conftest import PostgresServer
+    from journal.tests.conftest import PostgresServer
 
 AnyStore = MemoryStore | PostgresStore
 R = TypeVar("R", bound=Row)

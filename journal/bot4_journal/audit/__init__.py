@@ -1,7 +1,8 @@
 """Does the journal prove that nothing went wrong?
 
 An `Auditor` is fed the records of the whole story from its first frame on, and of the venue's own stream if that is to
-be compared, one by one and in any mixture of the streams. It does constant work for each and ends with a `Report`.
+be compared, one by one and in any mixture of the streams. It does constant work for each event, remembers the id of
+every order that is over (about 100 bytes) and all of those that are not, and ends with a `Report`.
 What was not finished when the story was cut off is pending, not wrong. What a writer has read and left undone is.
 
 A frame is vouched for by the next one of its writer, which names its hash; the last one only by what it says.

@@ -97,6 +97,8 @@ class VenueRules:
                     self._sent[event.child_id] = event.order
             case VenueOrderAccepted():
                 self._accepted(id, event)
+            case VenueOrderRejected():
+                self._sent.pop(event.child_id, None)
             case VenueTraded():
                 self._traded(event)
             case VenueFilled():

@@ -198,6 +198,7 @@ class _MemoryReading:
         self._failed = failed
         self._stopped = stopped
         self._context = copy_context()
+        self._busy: asyncio.Future[object] | None = None
         self._open = True
         self._scheduled = False
         broker.readers.append(self)
@@ -221,11 +222,13 @@ class _MemoryReading:
                 return
             if busy is not None:
                 self._scheduled = True
-                asyncio.ensure_future(busy).add_done_callback(self._taken)
+                self._busy = asyncio.ensure_future(busy)
+                self._busy.add_done_callback(self._taken)
                 return
 
     def _taken(self, busy: asyncio.Future[object]) -> None:
         self._scheduled = False
+        self._busy = None
         if busy.cancelled():
             return
         if isinstance(error := busy.exception(), Exception):
@@ -244,6 +247,8 @@ class _MemoryReading:
     async def stop(self) -> None:
         self.close()
         self._stopped(self)
+        if self._busy is not None:
+            self._busy.cancel()
 
 
 class _Listener:

@@ -41,7 +41,18 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
     return EXACT.multiply(left, right)
 
 
+def add(left: Decimal, right: Decimal) -> Decimal:
+    """The exact sum; the plain `+` rounds to 28 digits."""
+    return EXACT.add(left, right)
+
+
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    return EXACT.subtract(left, right)
+
+
 def plain(value: Decimal) -> str:
-    """Text without exponent or trailing zeros: `Decimal("1E+2")` is "100", `Decimal("1.50")` is "1.5"."""
+    """Text without exponent or trailing zeros: `Decimal("1E+2")` is "100", `Decimal("-1.50")` is "-1.5", -0 is "0"."""
+    if not value:
+        return "0"
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

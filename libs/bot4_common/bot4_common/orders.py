@@ -14,7 +14,7 @@ import msgspec
 
 from bot4_common.messages import execution, gateway, risk
 from bot4_common.messages.terms import Event, Order
-from bot4_common.money import ZERO, multiply, plain
+from bot4_common.money import ZERO, add, multiply, plain, subtract
 
 Status = Literal[
     "received", "approved", "sent", "unknown", "open", "partially_filled",
@@ -53,7 +53,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
 
     @property
     def leaves(self) -> Decimal:
-        return ZERO if self.is_over else self.order.quantity - self.filled
+        return ZERO if self.is_over else subtract(self.order.quantity, self.filled)
 
     @property
     def is_over(self) -> bool:
@@ -96,8 +96,8 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             record.acknowledged_at = record.acknowledged_at or at
             _raise(record, "open", at)
         case execution.OrderFilled():
-            record.filled += event.quantity
-            record.notional += multiply(event.price, event.quantity)
+            record.filled = add(record.filled, event.quantity)
+            record.notional = add(record.notional, multiply(event.price, event.quantity))
             record.acknowledged_at = record.acknowledged_at or at
             _raise(record, "partially_filled" if event.leaves else "filled", at)
         case execution.OrderRejected():

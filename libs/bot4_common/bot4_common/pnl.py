@@ -7,14 +7,16 @@ realized + basis together never lose anything.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import msgspec
 
-from bot4_common.money import ZERO, multiply
+from bot4_common.money import EXACT, ZERO, add, multiply, subtract
 
 # Money is attributed to the closed part of a position in steps of 1e-12 quote units.
 STEP = Decimal("1e-12")
+# A quotient has no end: as many digits of it as an exact number may have.
+WIDE = Context(prec=EXACT.prec)
 
 
 class Holding(msgspec.Struct, kw_only=True):
@@ -32,24 +34,25 @@ class Holding(msgspec.Struct, kw_only=True):
         closed = _closing_part(self.quantity, quantity)
         if closed:
             share = self._share(closed)
-            self.realized += multiply(-closed, price) - share
-            self.basis -= share
-            self.quantity += closed
-        opened = quantity - closed
-        self.quantity += opened
-        self.basis += multiply(opened, price)
+            self.realized = subtract(subtract(self.realized, multiply(closed, price)), share)
+            self.basis = subtract(self.basis, share)
+        opened = subtract(quantity, closed)
+        self.quantity = add(self.quantity, quantity)
+        self.basis = add(self.basis, multiply(opened, price))
 
     def unrealized(self, mark: Decimal) -> Decimal:
-        return multiply(self.quantity, mark) - self.basis
+        return subtract(multiply(self.quantity, mark), self.basis)
 
     def _share(self, closed: Decimal) -> Decimal:
         """The part of the basis that belongs to what a fill of signed quantity `closed` closes."""
-        if closed == -self.quantity:
+        if closed == self.quantity.copy_negate():
             return self.basis
-        return (self.basis * -closed / self.quantity).quantize(STEP, ROUND_HALF_EVEN)
+        share = WIDE.divide(multiply(self.basis, closed.copy_negate()), self.quantity)
+        return share.quantize(STEP, ROUND_HALF_EVEN, WIDE)
 
 
 def _closing_part(held: Decimal, change: Decimal) -> Decimal:
     if not held or (held > 0) == (change > 0):
         return ZERO
-    return max(change, -held) if held > 0 else min(change, -held)
+    # Not `-held`, which would round it to 28 digits.
+    return max(change, held.copy_negate()) if held > 0 else min(change, held.copy_negate())

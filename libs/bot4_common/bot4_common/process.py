@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -23,6 +24,10 @@ from bot4_common.settings import Settings
 from bot4_common.telemetry import Meters, Tracing, log_to_stderr, open_traces, serve_health
 
 logger = logging.getLogger(__name__)
+
+# A stop waits so long for what is being stored, longer than an append may go unanswered. A log that is away must not
+# keep a process from ending.
+STOP_S = 3.0
 
 
 def load_instruments(settings: Settings) -> dict[str, Instrument]:
@@ -59,21 +64,39 @@ async def _run(
 ) -> None:
     meters = Meters(service.name)
     tracing = Tracing(service.name, settings.trace_ratio, open_traces(settings.trace_dir, service.name))
+    runner: Runner[State] | None = None
+
+    def status() -> dict[str, Any]:
+        if runner is None:
+            return {"service": service.name, "ready": False, "role": "connecting"}
+        shown = runner.status()
+        return {**shown, "ready": shown["ready"] and log.is_connected}
+
+    serve_health(settings.bind, settings.health_port, meters.registry, status)
     log = await open_log(settings, service.name)
     runner = Runner(service, log, time.time_ns, meters, tracing, settings.standby)
-    serve_health(settings.bind, settings.health_port, meters.registry, runner.status)
-    stop_on_signal(runner.stop)
-    if beside is not None:
-        await beside(log)
-    freeze()
+    running = asyncio.ensure_future(runner.run())
+    stop_on_signal(lambda: _stop(runner, running))
     try:
-        await runner.run()
+        if beside is not None:
+            await beside(log)
+        freeze()
+        await asyncio.wait({running})
+        if running.cancelled():
+            logger.warning("%s: the log did not answer, the rest is for the next start", service.name)
+        else:
+            running.result()
     except ChainBroken as broken:
         logger.critical("%s stops: %s", service.name, broken)
         sys.exit(3)
     finally:
         await log.close()
         tracing.close()
+
+
+def _stop(runner: Runner[State], running: asyncio.Future[None]) -> None:
+    runner.stop()
+    asyncio.get_running_loop().call_later(STOP_S, running.cancel)
 
 
 def stop_on_signal(stop: Callable[[], None]) -> None:

@@ -260,7 +260,6 @@ class Runner(Generic[State]):
             await self._decide_and_store()
         finally:
             self._ready = False
-            self._inbox.room.set()
             await self._end_tasks()
             for reading in opened:
                 await reading.stop()

@@ -61,6 +61,7 @@ class Tracing:
 
     def __init__(self, service: str, ratio: float, file: TextIO | None) -> None:
         """`ratio` is the share of orders that are followed; spans go to `file`, one JSON object per line."""
+        self._file = file
         self._propagator = TraceContextTextMapPropagator()
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(ratio)), resource=Resource.create({"service.name": service})
@@ -84,7 +85,10 @@ class Tracing:
         span.end(end)
 
     def close(self) -> None:
+        """Writes what is not written yet, and closes the file."""
         self._provider.shutdown()
+        if self._file is not None:
+            self._file.close()
 
     def _context(self, parent: str | None) -> Any:
         return self._propagator.extract({"traceparent": parent}) if parent else None
@@ -130,6 +134,12 @@ def open_traces(directory: str | None, service: str) -> TextIO | None:
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Without asking the domain name system what this machine is called, which may take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", int(self.server_address[1])
+        self.setup_environ()
 
 
 class _QuietHandler(WSGIRequestHandler):

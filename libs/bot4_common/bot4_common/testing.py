@@ -216,8 +216,13 @@ class NatsServer:
                 raise RuntimeError(f"the NATS server does not start: see {self._folder / 'nats.log'}")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
     def kill(self) -> None:
-        """As a power cut would."""
+        """At once, without a chance to tidy up."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:

@@ -343,16 +343,18 @@ def test_a_busy_reader_can_be_stopped(world: World) -> None:
     async def story(connected: Connect) -> None:
         log, ear = await connected(), Ear()
 
+        waiting = asyncio.ensure_future(asyncio.Event().wait())
+
         def take(record: Record) -> Awaitable[object]:
             ear.take(record)
-            return asyncio.Event().wait()
+            return waiting
 
         await fill(log, world.first, "a", texts(1, 3))
         reading = await log.read(world.first, 0, take, broken)
         await ear.heard(1)
         await reading.stop()
         await silence()
-        assert ear.texts == texts(1, 1)
+        assert ear.texts == texts(1, 1) and waiting.cancelled()
 
     world.run(story)
 

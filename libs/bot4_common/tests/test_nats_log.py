@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from nats.js.api import StorageType
 from bot4_common.log import AppendUnknown, Chain, ChainBroken, Fenced, FrameWriter, Record, Snapshot
 from bot4_common.messages.frame import Decision, Frame, decode_frame
 from bot4_common.messages.gateway import CancelOrder
-from bot4_common.nats_log import NatsLog, connect, define
+from bot4_common.nats_log import NatsLog, _sequence, connect, define
 from bot4_common.testing import NatsServer
 
 STREAM, MERGED = "GATEWAY", "JOURNAL"
@@ -141,6 +143,38 @@ def test_an_append_during_an_outage_is_unknown_at_once(server: NatsServer) -> No
     run(server, story)
 
 
+def test_an_append_in_flight_is_unknown_as_soon_as_the_connection_is_lost(server: NatsServer) -> None:
+    async def story(writing: NatsLog, _: NatsLog) -> None:
+        os.kill(server.pid, signal.SIGSTOP)
+        appending = asyncio.create_task(writing.append(STREAM, "a", 0, b"one"))
+        await asyncio.sleep(0.1)
+        server.kill()
+        lost = time.monotonic()
+        with pytest.raises(AppendUnknown):
+            await appending
+        assert time.monotonic() - lost < 1
+
+    run(server, story)
+
+
+def test_a_server_that_does_not_answer_is_given_up_and_found_again(server: NatsServer) -> None:
+    async def story(writing: NatsLog, reading: NatsLog) -> None:
+        believer = Believer()
+        await reading.read(STREAM, 0, believer.take, believer.fail)
+        writer = frame_writer(writing)
+        await write(writer, 1, 3)
+        os.kill(server.pid, signal.SIGSTOP)
+        storing = asyncio.create_task(write(writer, 4, 6))
+        while writing.is_connected or reading.is_connected:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.05)
+        os.kill(server.pid, signal.SIGCONT)
+        await storing
+        await believer.heard(6)
+        assert believer.believes_exactly(6)
+
+    run(server, story)
+
+
 def test_a_frame_begun_during_an_outage_is_stored_once_when_the_server_is_back(server: NatsServer) -> None:
     async def story(writing: NatsLog, reading: NatsLog) -> None:
         writer, believer = frame_writer(writing), Believer()
@@ -236,6 +270,18 @@ def test_reading_what_was_trimmed_or_never_was_fails(server: NatsServer) -> None
             assert believer.frames == []
 
     run(server, story)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "$JS.ACK.GATEWAY.consumer.1.1042.7.1700000000000000000.0",
+        "$JS.ACK._.account.GATEWAY.consumer.1.1042.7.1700000000000000000.0",
+        "$JS.ACK.domain.account.GATEWAY.consumer.1.1042.7.1700000000000000000.0.token",
+    ],
+)
+def test_the_sequence_is_read_from_both_forms_of_the_reply(reply: str) -> None:
+    assert _sequence(reply) == 1042
 
 
 def test_a_slow_reader_misses_nothing_of_many_frames(server: NatsServer) -> None:
@@ -361,9 +407,9 @@ def snapshot(sequence: int, state: bytes) -> Snapshot:
 
 
 async def break_off_saving(log: NatsLog, sequence: int) -> None:
-    """Dies after the first of eight parts."""
+    """Dies after the first of four parts."""
     before = await log.end("SNAPSHOTS")
-    saving = asyncio.create_task(log.save(snapshot(sequence, Random(sequence).randbytes(30_000_000))))
+    saving = asyncio.create_task(log.save(snapshot(sequence, Random(sequence).randbytes(16_000_000))))
     while await log.end("SNAPSHOTS") == before:
         assert not saving.done()
     saving.cancel()
@@ -398,7 +444,7 @@ def test_a_damaged_snapshot_is_ignored(server: NatsServer) -> None:
 def test_of_two_snapshots_saved_at_once_one_is_found_whole(server: NatsServer) -> None:
     async def story(writing: NatsLog, reading: NatsLog) -> None:
         for n in range(1, 6):
-            both = [snapshot(n, Random(n + by).randbytes(9_000_000)) for by in (0, 100)]
+            both = [snapshot(n, Random(n + by).randbytes(5_000_000)) for by in (0, 100)]
             await asyncio.gather(writing.save(both[0]), reading.save(both[1]), return_exceptions=True)
             assert await reading.saved("a") in both
 

@@ -14,8 +14,8 @@ import pytest
 
 from bot4_common import service as loop_module
 from bot4_common.decider import Emit, Heard, Outgoing, encode_state, hash_state
-from bot4_common.log import Chain, ChainBroken, FrameWriter
-from bot4_common.memory_log import Broker, Faults, MemoryLog
+from bot4_common.log import Chain, ChainBroken, FrameWriter, Into, Record, Snapshot
+from bot4_common.memory_log import Broker, Faults, MemoryLog, _MemoryReading
 from bot4_common.messages.execution import CancelSent, QuerySent
 from bot4_common.messages.frame import Decision, Frame, decode_frame, encode, frame_hash
 from bot4_common.messages.gateway import CancelOrder
@@ -512,6 +512,24 @@ def test_a_snapshot_is_taken_after_some_time_and_strands_nothing_that_waits(monk
     play(story)
 
 
+def test_decisions_go_on_while_a_snapshot_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "SNAPSHOT_EVENTS", 1)
+
+    class Saving(SlowLog):
+        async def save(self, snapshot: Snapshot) -> None:
+            await asyncio.sleep(3600)
+
+    async def story(stage: Stage) -> None:
+        stage.start(approving(), log=Saving(stage.broker))
+        await asyncio.sleep(1)
+        await stage.ask(1)
+        await asyncio.sleep(0.05)  # that frame is being stored, and a snapshot is due after it
+        await stage.ask(2)
+        await stage.until(lambda: stage.approved() == ["1", "2"], seconds=2)
+
+    play(story)
+
+
 def test_snapshots_keep_coming_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module, "SNAPSHOT_S", 1.0)
 
@@ -571,7 +589,7 @@ def test_a_service_that_is_stopped_before_it_leads_never_leads(standby: bool) ->
         await asyncio.sleep(0.01)
         runner.stop()
         await running
-        assert alive == [] and stage.approved() == []
+        assert alive == [] and stage.approved() == [] and runner.role != "leading"
 
     play(story, faults=Faults(delay=0.02))
 
@@ -619,6 +637,33 @@ def test_a_standby_that_heard_nothing_first_reads_what_was_written_meanwhile() -
         await stage.until(lambda: standby.runner.role == "leading")
         stage.kill(leader)
         await stage.until(lambda: stage.approved() == [f"{n}" for n in range(5)])
+
+    play(story)
+
+
+class LaggingLog(MemoryLog):
+    """Its readers hear everything two seconds late."""
+
+    async def read(self, stream: str, after: int, into: Into, failed: Callable[[Exception], None]) -> _MemoryReading:
+        loop = asyncio.get_running_loop()
+
+        def later(record: Record) -> None:
+            loop.call_later(2, into, record)
+
+        return await super().read(stream, after, later, failed)
+
+
+def test_a_standby_that_lags_is_not_fenced_by_what_the_leader_wrote_before_it_died() -> None:
+    async def story(stage: Stage) -> None:
+        leader = stage.start(approving())
+        standby = stage.start(approving(), standby=True, log=LaggingLog(stage.broker))
+        await asyncio.sleep(1)
+        await stage.ask(1)
+        await stage.until(lambda: stage.approved() == ["1"])
+        stage.kill(leader)
+        await stage.ask(2)
+        await stage.until(lambda: stage.approved() == ["1", "2"])
+        assert standby.runner._meters.registry.get_sample_value("bot4_fenced_total", {"service": "approver"}) == 0
 
     play(story)
 
@@ -756,6 +801,22 @@ def test_a_leader_whose_stream_lost_its_end_does_not_go_on_from_what_is_left() -
         await asyncio.sleep(5)
 
     ends_with(ChainBroken, "ends at 1, but had 3", story)
+
+
+def test_the_first_frame_after_a_restart_must_follow_the_last_one_read() -> None:
+    async def story(stage: Stage) -> None:
+        first = stage.start(approving())
+        for n in range(3):
+            await stage.ask(n)
+        await stage.until(lambda: len(stage.approved()) == 3)
+        stage.kill(first)
+        for n in range(3, 6):
+            await stage.ask(n)
+        del stage.broker.streams["GATEWAY"][3]
+        stage.start(approving())
+        await asyncio.sleep(5)
+
+    ends_with(ChainBroken, "does not follow", story)
 
 
 def test_an_input_stream_that_ends_before_what_was_read_is_not_decided_on() -> None:

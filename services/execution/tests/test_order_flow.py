@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
+from random import Random
 
-from hypothesis import settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -182,7 +183,8 @@ class AnyOrderFlow(RuleBasedStateMachine):
         assert sorted(watched) == sorted(id for account in self.accounts().values() for id in account.stops)
 
     def accounts(self) -> dict[str, Account]:
-        return self.flow.risk.state.accounts
+        accounts: dict[str, Account] = self.flow.risk.state.accounts
+        return accounts
 
     # What holds when everything has been heard
 
@@ -269,5 +271,41 @@ class AnyOrderFlow(RuleBasedStateMachine):
         return [event for event in self.flow.execution.log if isinstance(event, OrderSent)]
 
 
-AnyOrderFlow.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
+AnyOrderFlow.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None, derandomize=True)
 TestAnyOrderFlow = AnyOrderFlow.TestCase
+
+
+@given(seed=st.integers(0, 1_000_000), rough=st.booleans())
+@settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_on_a_busy_day_they_agree_too(seed: int, rough: bool) -> None:
+    """Enough happens for positions, stops and queues to build up that a few steps seldom make."""
+    random = Random(seed)
+    day = AnyOrderFlow()
+    day.begin(seed=seed, rough=rough)
+    for _ in range(300):
+        happen(day, random)
+        day.totals_are_what_orders_and_stops_add_up_to()
+        day.stops_and_exits_protect_the_position()
+    day.teardown()
+
+
+def happen(day: AnyOrderFlow, random: Random) -> None:
+    account, side, away = random.choice(ACCOUNTS), random.choice(SIDES), random.randint(-3, 3)
+    type: OrderType = random.choice(["limit", "limit", "market"])
+    quantity = random.choice([1, 2, 5, 20, 60])
+    match random.choice(["enter", "enter", "leave", "leave", "cancel", "one", "one", "all", "time", "restart"]):
+        case "enter":
+            day.enter(account, side, type, away, quantity, "gtc", random.random() < 0.2, random.randint(1, 6))
+        case "leave":
+            position = day.flow.risk.state.account(account).position(SYMBOL)
+            day.leave(account, "sell" if position > 0 else "buy", type, away, quantity, random.random() < 0.7)
+        case "cancel":
+            day.cancel(account, random.randint(0, 10))
+        case "one":
+            day.deliver(random.choice(["risk", "execution", "venue", "feed"]), random.randint(1, 10))
+        case "all":
+            day.deliver_all()
+        case "time":
+            day.pass_time(random.choice([10, 200, 200, 1_100, 6_000]))
+        case "restart":
+            day.restart(random.choice(["risk", "execution", "venue"]))

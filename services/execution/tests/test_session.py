@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bot4_common.given import MILLISECOND, event
+from bot4_common.given import MILLISECOND, Expected, event
 from bot4_common.messages.execution import FeedAdvanced, OrderAcknowledged, OrderFilled, ResendRequested
 from bot4_execution.session import RESEND_PATIENCE_NS, Session
 from services.execution.tests.words import SESSION, accepted, approved, filled, given, heartbeat
 
 
-def resend_from(number: int) -> object:
+def resend_from(number: int) -> Expected:
     return event(ResendRequested, venue="sim", session=SESSION, session_sequence=number)
 
 

@@ -24,7 +24,8 @@ from bot4_gateway.views import FILLS_MAX, FINISHED_MAX
 
 logger = logging.getLogger(__name__)
 
-# Requests in flight get this long to be answered when the process is told to stop: longer than any of them waits.
+# When the process is told to stop, requests in flight get this long to be answered, which is longer than any of them
+# waits, and what was taken as long again to be stored.
 GRACE_S = 5
 # Idle connections are kept for clients that call again; then they are closed.
 KEEP_ALIVE_S = 30
@@ -32,6 +33,7 @@ KEEP_ALIVE_S = 30
 # The supervisor starts the process again after these; the first must be looked into.
 EXIT_CHAIN_BROKEN = 3
 EXIT_FENCED = 4
+EXIT_UNFINISHED = 5
 
 
 class GatewaySettings(Settings, frozen=True, kw_only=True):
@@ -93,6 +95,7 @@ async def serve(settings: GatewaySettings) -> int:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
             limit_concurrency=CALLERS_MAX + 1_024,
@@ -103,12 +106,18 @@ async def serve(settings: GatewaySettings) -> int:
         server.should_exit = True
 
     stop_on_signal(stop)
+    # Now, so that the collector stays away while everything is read, and again when it is.
+    freeze()
     replica = asyncio.create_task(desk.run(freeze))
     replica.add_done_callback(lambda _: stop())
     try:
         await server.serve()
         desk.stop()
-        await replica
+        async with asyncio.timeout(GRACE_S):
+            await replica
+    except TimeoutError:
+        logger.critical("%s stops, the log does not answer: what was taken last may be stored or not", name)
+        return EXIT_UNFINISHED
     except ChainBroken as broken:
         logger.critical("%s stops: %s", name, broken)
         return EXIT_CHAIN_BROKEN

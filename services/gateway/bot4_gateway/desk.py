@@ -9,39 +9,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from bot4_common import streams
 from bot4_common.errors import Refused
 from bot4_common.idempotency import CAPACITY, WINDOW_NS
 from bot4_common.instruments import Instrument, check
-from bot4_common.log import AppendUnknown, ChainBroken, FrameWriter, Log, Reading
+from bot4_common.log import AppendUnknown, ChainBroken, Log, Reading
 from bot4_common.messages.estimate import SUBJECT, Estimate, EstimateRefused, EstimateRequest, decode_answer
 from bot4_common.messages.execution import CancelRejected
-from bot4_common.messages.frame import AnyEvent, Decision, Frame, encode
+from bot4_common.messages.frame import AnyEvent, Frame, encode
 from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
 from bot4_common.messages.market import Quote, decode_spoken
 from bot4_common.messages.risk import CancelApproved, CancelRefused, KillSwitchEngaged, KillSwitchReset
 from bot4_common.messages.terms import Order
-from bot4_common.orders import AT_VENUE, RANK, OrderRecord, fingerprint, order_id_of
+from bot4_common.orders import AT_VENUE, RANK, OrderRecord, fingerprint
 from bot4_gateway.asked import Asked, Placed
 from bot4_gateway.figures import Figures
 from bot4_gateway.history import PAGE
 from bot4_gateway.reading import Follower
 from bot4_gateway.snapshots import Image, load, save
 from bot4_gateway.views import FILLS_MAX, FINISHED_MAX, KillSwitch, Result, View
+from bot4_gateway.writing import BACKLOG_MAX, Intake, Submission, finish
 
 logger = logging.getLogger(__name__)
 
-# A frame is closed at this many decisions (about 200 kB), so that storing and reading it stay short.
-FRAME_DECISIONS = 512
-# Orders that may wait to be journaled: eight frames, some 10 ms of work for a healthy log.
-BACKLOG_MAX = 4_096
-# Cancels and kill switches find room when orders do not: they make things smaller.
-CONTROLS_MAX = 1_024
 # Callers that may wait at a time, those that repeat a request in flight included; each holds a connection.
 CALLERS_MAX = 16_384
 # Strategies of one account: positions are kept for ever, by strategy, and whoever names them is a caller.
@@ -53,8 +47,6 @@ ESTIMATE_TIMEOUT_S = 1.0
 # A snapshot bounds recovery; it is taken after this many events, or this long after the last one.
 SNAPSHOT_EVENTS = 100_000
 SNAPSHOT_S = 30.0
-# A pause before an append without answer is tried again.
-RETRY_S = 0.05
 
 HEARS = streams.JOURNALED
 
@@ -74,26 +66,12 @@ class Answer(NamedTuple):
     settled: bool
 
 
-C = TypeVar("C", PlaceOrder, CancelOrder, EngageKillSwitch, ResetKillSwitch)
-
-
-@dataclass(slots=True, eq=False)
-class Submission(Generic[C]):
-    """A request on its way into the journal. It gets its id, and `at`, by being stored."""
-
-    event: C
-    trace: str | None
-    id: str = ""
-    at: int = 0
-    callers: list[asyncio.Future[None]] = field(default_factory=list)
-
-
 @dataclass(slots=True, eq=False)
 class Waiter:
     """One caller, and which news ends the waiting."""
 
     met: Callable[[OrderRecord, AnyEvent], bool]
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
 
 
 class Desk:
@@ -123,49 +101,40 @@ class Desk:
         self._log = log
         self._clock = clock
         self._timeout_s = timeout_s
-        self._backlog_max = backlog_max
         self._asked = Asked(window_ns, keys_max)
         self._follower = Follower(log, HEARS, self._take, self._asked.take, self._fail)
-        self._writer = FrameWriter(log, streams.GATEWAY, name, self._pause)
+        self._intake = Intake(log, clock, name, self.figures, backlog_max)
         self._listening: Reading | None = None
-        # What is to be stored next, and what is being stored.
-        self._queue: deque[Submission[Any]] = deque()
-        self._batch: list[Submission[Any]] = []
-        self._storing: asyncio.Task[None] | None = None
-        # Orders on their way into the journal by client order id; and those stored but not yet read back, by sequence.
-        self._pending: dict[tuple[str, str], Submission[PlaceOrder]] = {}
-        self._unseen: dict[int, list[Submission[Any]]] = {}
         # Who waits for news of an order, and of an account's kill switch.
         self._waiting: dict[str, list[Waiter]] = {}
-        self._switching: dict[str, list[asyncio.Future[None]]] = {}
+        self._switching: dict[str, list[asyncio.Future[bool]]] = {}
         self._callers = 0
         self._events_since_snapshot = 0
         self._stopping = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
-        self.figures.show(self._queue.__len__, lambda: self._callers, self._asked.__len__, lambda: self._asked.counts)
+        self.figures.show(self._intake.__len__, lambda: self._callers, self._asked.__len__, lambda: self._asked.counts)
 
     # What callers ask for
 
     async def place(self, account: str, order: Order, ack: Ack = "venue", trace: str | None = None) -> Answer:
-        """Raises `Refused`; then nothing was journaled, unless the code is OUTCOME_UNKNOWN."""
+        """Raises `Refused`: nothing was done, or, with OUTCOME_UNKNOWN, it is not known yet whether it will be."""
         self._check_open()
         self._check_names(account, order)
         check(order, self.instruments)
         deadline = self._deadline()
-        key = account, order.client_order_id
-        submission = self._pending.get(key)
+        command = PlaceOrder(account=account, order=order)
+        submission = self._intake.order(account, order.client_order_id)
         duplicate = submission is not None
         if submission is not None:
-            if submission.event.order != order:
+            if submission.command != command:
                 raise Refused("KEY_REUSED", client_order_id=order.client_order_id)
             self.figures.duplicates.inc()
         else:
             first = self._asked.first(account, order.client_order_id, self._clock())
             if first is not None:
                 return await self._repeat(account, first, order, ack, deadline)
-            submission = self._submit(PlaceOrder(account=account, order=order), trace, self._backlog_max)
-            self._pending[key] = submission
+            submission = self._intake.submit(command, trace)
         await self._journaled(submission, deadline)
         settled = await self.wait(account, submission.id, ack, deadline)
         record = self.view.order(account, submission.id)
@@ -199,7 +168,7 @@ class Desk:
         waiter = self._watch(order_id, met)
         try:
             command = CancelOrder(account=account, order_id=order_id)
-            await self._journaled(self._submit(command, trace, self._backlog_max + CONTROLS_MAX), deadline)
+            await self._journaled(self._intake.submit(command, trace), deadline)
             settled = ack == "journaled" or await self._within(deadline, waiter.done)
         finally:
             self._unwatch(order_id, waiter)
@@ -283,70 +252,16 @@ class Desk:
         if len(strategies) >= STRATEGIES_MAX and order.strategy not in strategies:
             raise Refused("BAD_FIELD", field="strategy", rule=f"at most {STRATEGIES_MAX} strategies per account")
 
-    def _submit(self, event: C, trace: str | None, room: int) -> Submission[C]:
-        if len(self._queue) >= room:
-            raise Refused("OVERLOADED", queued=str(len(self._queue)))
-        submission = Submission(event, trace)
-        if isinstance(event, EngageKillSwitch):
-            self._queue.appendleft(submission)
-        else:
-            self._queue.append(submission)
-        if self._storing is None:
-            self._storing = asyncio.create_task(self._store())
-            self._storing.add_done_callback(self._store_ended)
-        return submission
-
-    async def _store(self) -> None:
-        """One append at a time; what was submitted meanwhile is the next frame."""
-        while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), FRAME_DECISIONS))]
-            self._batch = batch
-            decisions = [Decision(events=[submission.event], trace=submission.trace) for submission in batch]
-            started = self._clock()
-            frame, sequence = await self._writer.store(decisions, {}, started)
-            self.figures.append.observe((self._clock() - started) / 1e9)
-            self.figures.frames.inc()
-            self.figures.events.inc(len(batch))
-            self.figures.sequence.set(sequence)
-            self._stored(batch, sequence, frame.decided_at)
-        # Not later: a submission in between would find somebody storing who has seen an empty queue.
-        self._storing = None
-
-    def _stored(self, batch: list[Submission[Any]], sequence: int, at: int) -> None:
-        for index, submission in enumerate(batch):
-            submission.id, submission.at = order_id_of(sequence, index), at
-            _finish(submission.callers)
-        if sequence <= self._follower.cursors[streams.GATEWAY]:
-            self._seen(batch)
-        else:
-            self._unseen[sequence] = batch
-
-    def _seen(self, batch: list[Submission[Any]]) -> None:
-        """From here on their client order ids are recognised by what was read."""
-        for submission in batch:
-            if isinstance(submission.event, PlaceOrder):
-                del self._pending[submission.event.account, submission.event.order.client_order_id]
-                self.figures.accepted.inc()
-
-    def _store_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-        self._wake.set()
-
-    async def _pause(self) -> None:
-        self.figures.unknown.inc()
-        await asyncio.sleep(RETRY_S)
-
     async def _switch(
-        self, event: EngageKillSwitch | ResetKillSwitch, engaged: bool, trace: str | None
+        self, command: EngageKillSwitch | ResetKillSwitch, engaged: bool, trace: str | None
     ) -> tuple[KillSwitch, bool]:
         self._check_open()
-        account = event.account
+        account = command.account
         _check_name("account", account)
-        if not 1 <= len(event.reason) <= REASON_MAX or not event.reason.isprintable():
+        if not 1 <= len(command.reason) <= REASON_MAX or not command.reason.isprintable():
             raise Refused("BAD_FIELD", field="reason", rule=f"1 to {REASON_MAX} printable characters")
         deadline = self._deadline()
-        await self._journaled(self._submit(event, trace, self._backlog_max + CONTROLS_MAX), deadline)
+        await self._journaled(self._intake.submit(command, trace), deadline)
         waiting = True
         waiters = self._switching.setdefault(account, [])
         while waiting and self.view.kill_switch(account).engaged != engaged:
@@ -367,18 +282,17 @@ class Desk:
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout_s
 
-    async def _within(self, deadline: float, done: asyncio.Future[None]) -> bool:
+    async def _within(self, deadline: float, done: asyncio.Future[bool]) -> bool:
+        """Whether it is done by `deadline`. A timer of our own is a third of the work of `asyncio.timeout`."""
+        timer = asyncio.get_running_loop().call_at(deadline, finish, [done], False)
         self._callers += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                await done
-        except TimeoutError:
-            return False
+            return await done
         finally:
             self._callers -= 1
-        return self._failure is None
+            timer.cancel()
 
-    async def _journaled(self, submission: Submission[Any], deadline: float) -> None:
+    async def _journaled(self, submission: Submission, deadline: float) -> None:
         if submission.id:
             return
         stored = asyncio.get_running_loop().create_future()
@@ -408,12 +322,12 @@ class Desk:
             self._events_since_snapshot += 1
             if order_id is None:
                 if isinstance(event, KillSwitchEngaged | KillSwitchReset):
-                    _finish(self._switching.get(event.account, []))
+                    finish(self._switching.get(event.account, []))
             elif order_id in self._waiting:
                 self._tell(order_id, event)
         if stream == streams.GATEWAY:
             self._asked.take(sequence, frame)
-            self._seen(self._unseen.pop(sequence, []))
+            self._intake.read_back(sequence)
         if not self.ready or self._events_since_snapshot >= SNAPSHOT_EVENTS:
             self._wake.set()
 
@@ -421,7 +335,7 @@ class Desk:
         for waiter in self._waiting[order_id]:
             record = self.view.record(order_id)
             if record is not None and not waiter.done.done() and waiter.met(record, event):
-                waiter.done.set_result(None)
+                waiter.done.set_result(True)
 
     def _quoted(self, data: bytes) -> None:
         quote = decode_spoken(data).event
@@ -433,12 +347,15 @@ class Desk:
     async def run(self, when_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`. Raises `Fenced` when another process writes under this name, `ChainBroken` when the log cannot
         be trusted; either way this one must not go on."""
+        storing = asyncio.create_task(self._intake.run(self._wake.set))
+        storing.add_done_callback(self._storing_ended)
         try:
             await self.recover()
             when_ready()
             await self._live()
         finally:
             self.ready = False
+            storing.cancel()
             await self._follower.close()
             if self._listening is not None:
                 await self._listening.stop()
@@ -453,7 +370,7 @@ class Desk:
             "service": self.name,
             "ready": self.ready,
             "role": "leading" if self.ready else "recovering",
-            "sequence": self._writer.sequence,
+            "sequence": self._intake.sequence,
             "read": dict(self._follower.cursors),
         }
 
@@ -474,14 +391,14 @@ class Desk:
         self._listening = await self._log.listen(streams.quotes(streams.VENUE), self._quoted)
         while not self._follower.has_reached(ends) and not self._stopping:
             await self._woken(None)
-        await self._writer.resume()
+        await self._intake.resume()
         self.figures.recovery.set((self._clock() - started) / 1e9)
         self.ready = True
         logger.info("%s: ready, has read %s", self.name, self._follower.cursors)
 
     async def _live(self) -> None:
         save_at = self._clock() + int(SNAPSHOT_S * 1e9)
-        while not self._stopping or self._queue or self._storing is not None:
+        while not self._stopping or not self._intake.is_idle:
             if self._events_since_snapshot >= SNAPSHOT_EVENTS or self._clock() >= save_at:
                 await self._save()
                 save_at = self._clock() + int(SNAPSHOT_S * 1e9)
@@ -503,16 +420,19 @@ class Desk:
         except AppendUnknown as error:
             logger.warning("%s: no snapshot this time: %s", self.name, error)
 
+    def _storing_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         """Ends `run`. Callers get what can be said: that the outcome is unknown, or how things stood last."""
         self._failure = error
         self.ready = False
-        for submission in (*self._batch, *self._queue):
-            _finish(submission.callers)
-        for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
-            _finish([waiter.done])
+        self._intake.abandon()
+        for waiters in self._waiting.values():
+            finish([waiter.done for waiter in waiters], False)
         for switched in self._switching.values():
-            _finish(switched)
+            finish(switched, False)
         self._wake.set()
 
     async def _woken(self, deadline: int | None) -> None:
@@ -544,9 +464,3 @@ def _cancelled(record: OrderRecord, refusals: list[str], settled: bool) -> Answe
 
 def _over(record: OrderRecord) -> Refused:
     return Refused("ORDER_IS_OVER", order_id=record.order_id, status=record.status)
-
-
-def _finish(callers: list[asyncio.Future[None]]) -> None:
-    for caller in callers:
-        if not caller.done():
-            caller.set_result(None)

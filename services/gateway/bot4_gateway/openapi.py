@@ -71,7 +71,7 @@ _ACK = {
     "schema": {"type": "string", "enum": list(get_args(Ack)), "default": "venue"},
 }
 
-# The routes that do not pass through FastAPI.
+# What does not pass through FastAPI.
 _ORDERS: dict[str, dict[str, Any]] = {
     "/v1/orders": {
         "post": {

@@ -22,7 +22,7 @@ from bot4_common.orders import OrderRecord, advance, opened_by, order_id_of
 from bot4_common.pnl import Holding
 from bot4_gateway.history import PAGE, Roll, Shelf
 
-# Finished orders and fills that are kept for callers to ask about: about 250 MB of the process. The database keeps all.
+# Finished orders and fills that are kept for callers to ask about: some 300 MB of the process. The database keeps all.
 FINISHED_MAX = 100_000
 FILLS_MAX = 100_000
 
@@ -83,7 +83,7 @@ class ViewImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View:
-    """Everything by order of the streams. What callers see of it is theirs only: every read names the account."""
+    """The state of the fold. What a caller sees of it is its own only: every read names the account."""
 
     def __init__(self, finished_max: int = FINISHED_MAX, fills_max: int = FILLS_MAX, page: int = PAGE) -> None:
         self.live: dict[str, OrderRecord] = {}

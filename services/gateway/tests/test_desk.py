@@ -280,9 +280,13 @@ def test_a_lost_race_is_known_before_risk_speaks() -> None:
 def test_what_arrives_while_a_frame_is_stored_becomes_the_next() -> None:
     async def story(street: Street) -> None:
         desk = await street.desk()
-        await asyncio.gather(*(desk.place(ANN, buy(f"a{n}"), "journaled") for n in range(1_000)))
-        assert [len(frame.decisions) for frame in street.frames()] == [512, 488]
-        assert len({desk.order(ANN, f"{1 + n // 512}-{n % 512}").order.client_order_id for n in range(1_000)}) == 1_000
+        placing = [desk.place(ANN, buy(f"a{n}"), "journaled") for n in range(1_000)]
+        answers: list[Answer] = await asyncio.gather(*placing)
+        sizes = [len(frame.decisions) for frame in street.frames()]
+        assert sum(sizes) == 1_000 and max(sizes) == 512 and len(sizes) <= 4
+        answered = {answer.record.order_id: answer.record.order for answer in answers}
+        assert all(desk.order(ANN, order_id).order == order for order_id, order in answered.items())
+        assert len(answered) == 1_000
 
     simulated(story, delay=0.01)
 

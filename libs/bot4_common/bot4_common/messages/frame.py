@@ -105,7 +105,10 @@ def encode(message: msgspec.Struct) -> bytes:
 
 def decode_frame(data: bytes) -> Frame:
     """Raises `msgspec.DecodeError` (or `ValidationError`) when the bytes are not a frame this version knows."""
-    return _frames.decode(data)
+    try:
+        return _frames.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def frame_hash(data: bytes) -> str:

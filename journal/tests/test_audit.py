@@ -1,0 +1,346 @@
+"""A journal in which nothing went wrong is clean; each thing that can go wrong is found, by its own rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bot4_common.log import Record
+from bot4_common.messages.cost import CostRecorded
+from bot4_common.messages.execution import (
+    OrderAcknowledged,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderLost,
+    OrderRejected,
+    OrderSent,
+)
+from bot4_common.messages.gateway import CancelOrder, PlaceOrder
+from bot4_common.messages.risk import (
+    CancelApproved,
+    OrderApproved,
+    OrderRefused,
+    OrderRepeated,
+    PositionChanged,
+    ReservationReleased,
+    StopArmed,
+    StopTriggered,
+)
+from bot4_common.messages.venue import VenueFilled, VenueOrderAccepted, VenueOrderCancelled, VenueTraded
+from bot4_journal.audit import RULES, Auditor, Report
+from bot4_journal.testing import FATES, Absent, Story
+
+RISK, EXECUTION, COST, VENUE = "RISK_0", "EXECUTION_0", "COST_0", "VENUE_sim_0"
+LITTLE = Decimal("0.0001")
+
+
+def story() -> Story:
+    """Every fate of an order, twice, a crossing, and a kill switch."""
+    told = Story(11)
+    for _ in range(2):
+        told.trade([*FATES])
+        told.cross()
+        told.kill("alice")
+    return told
+
+
+def audited(journal: list[Record], venue: list[Record], with_venue: bool = True) -> Report:
+    auditor = Auditor(venue="sim" if with_venue else None)
+    for record in [*journal, *(venue if with_venue else [])]:
+        auditor.hear(record)
+    return auditor.report()
+
+
+def rules(told: Story, rng: Random | None = None) -> set[str]:
+    return {finding.rule for finding in audited(told.journal(rng), told.venue()).findings}
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), with_venue=st.booleans())
+def test_a_journal_in_which_nothing_went_wrong_is_clean(seed: int, with_venue: bool) -> None:
+    told = Story(seed).play(8)
+    report = audited(told.journal(Random(seed)), told.venue(), with_venue)
+    assert report.findings == []
+    assert set(report.pending.values()) == {0}
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), data=st.data())
+def test_a_journal_that_is_cut_off_anywhere_is_clean_and_has_something_pending(seed: int, data: st.DataObject) -> None:
+    told = Story(seed).play(5)
+    journal = told.journal(Random(seed))
+    end = data.draw(st.integers(0, len(journal)))
+    assert audited(journal[:end], told.venue()).findings == []
+
+
+def test_the_streams_may_be_heard_in_any_mixture() -> None:
+    told = story()
+    journal, venue = iter(told.journal()), iter(told.venue())
+    auditor = Auditor(venue="sim")
+    for turn in Random(3).sample([*[1] * len(told.journal()), *[2] * len(told.venue())], len(told.order)):
+        auditor.hear(next(journal if turn == 1 else venue))
+    assert auditor.report().clean
+
+
+def test_the_report_counts_what_it_heard() -> None:
+    report = audited(story().journal(), story().venue())
+    assert report.counts["place_order"] == 2 * len(FATES) + 4
+    assert report.counts["order_filled"] == report.counts["venue_filled"] == report.counts["cost_recorded"]
+    assert report.frames == len(story().order)
+
+
+def test_the_longest_time_without_a_stop_is_measured() -> None:
+    told = story()
+    told.alter(OrderFilled, traded_at=lambda fill: fill.traded_at - 10**12)
+    told.alter(VenueFilled, at=lambda fill: fill.at - 10**12)
+    assert 10**12 < audited(told.journal(), told.venue()).unprotected_ns_max < 2 * 10**12
+
+
+# The record.
+
+
+def test_a_dropped_frame_is_found() -> None:
+    journal = story().journal()
+    del journal[20]
+    assert {finding.rule for finding in audited(journal, story().venue()).findings} >= {"sequence", "origin"}
+
+
+def test_an_altered_byte_is_found_wherever_it_is() -> None:
+    told, rng = story(), Random(2)
+    for _ in range(100):
+        journal = told.journal()
+        number = rng.randrange(len(journal) - 20)
+        data = bytearray(journal[number].data)
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        journal[number] = journal[number]._replace(data=bytes(data))
+        assert not audited(journal, told.venue()).clean
+
+
+def test_a_frame_that_is_missing_at_the_end_is_found_if_it_should_be_there() -> None:
+    journal = story().journal()
+    ends = {stream: len(frames) for stream, frames in story().frames.items() if stream != VENUE}
+    for dropped, clean in ((0, True), (1, False)):
+        auditor = Auditor()
+        for record in journal[: len(journal) - dropped]:
+            auditor.hear(record)
+        assert auditor.report(ends).clean is clean
+
+
+def test_a_frame_merged_twice_is_no_fault() -> None:
+    journal = story().journal()
+    again = journal[5]._replace(sequence=len(journal) + 1)
+    assert audited([*journal, again], story().venue()).clean
+
+
+# What can go wrong in the story: each entry breaks one thing, the rules say how it is found.
+
+
+def reread(told: Story) -> None:
+    frames = told.frames[RISK]
+    frames[-1] = replace(frames[-1], read={**frames[-1].read, EXECUTION: 1})
+
+
+def decided_twice(told: Story) -> None:
+    """One input, two decisions: the second one in a frame of its own."""
+    first = next(frame for frame in told.frames[COST] if frame.decisions)
+    told.say(COST, [first.decisions[0]])
+
+
+def unread_cause(told: Story) -> None:
+    frames = told.frames[COST]
+    read = {EXECUTION: frames[-1].decisions[0].cause.sequence - 1} if frames[-1].decisions[0].cause else {}
+    frames[-1] = replace(frames[-1], read=read)
+
+
+def answered_twice(told: Story) -> None:
+    decision, _, refused = told.find(OrderRefused)
+    decision.events.append(refused)
+
+
+def unasked_cancel(told: Story) -> None:
+    decision, index, cancel = told.find(CancelOrder)
+    decision.events[index] = replace(cancel, order_id="99-0")
+
+
+def forgotten(told: Story) -> None:
+    """A repeated client order id is decided as if it had been forgotten."""
+    decision, index, repeated = told.find(OrderRepeated)
+    _, _, asked = told.find(PlaceOrder, lambda asked: asked.order.client_order_id == repeated.client_order_id)
+    _, _, refused = told.find(OrderRefused)
+    decision.events[index] = replace(refused, order_id=repeated.order_id, account=asked.account, order=asked.order)
+
+
+def killed_and_traded(told: Story) -> None:
+    told.kill("alice")
+    told.frames[RISK][-1].decisions[0].events.clear()
+    told.trade(["filled"] * 20)
+
+
+def silent_exit(told: Story) -> None:
+    told.remove(StopTriggered)
+
+
+def exit_not_made(told: Story) -> None:
+    decision, index, _ = told.find(OrderApproved, lambda event: "-stop" in event.order_id)
+    del decision.events[index]
+
+
+def late_fill(told: Story) -> None:
+    decision, _, cancelled = told.find(OrderCancelled)
+    _, _, fill = told.find(OrderFilled, lambda fill: fill.child_id == cancelled.child_id)
+    decision.events.append(replace(fill, trade_id="late", session_sequence=0))
+
+
+def lost_then_cancelled(told: Story) -> None:
+    decision, _, lost = told.find(OrderLost)
+    known = {name: getattr(lost, name) for name in ("order_id", "child_id", "account", "venue", "quantity")}
+    decision.events.append(OrderCancelled(reason="requested", session_sequence=0, **known))
+
+
+def overfill(told: Story) -> None:
+    more = {"quantity": lambda fill: fill.quantity * 3, "cumulative": lambda fill: fill.cumulative * 3}
+    told.alter(OrderFilled, lambda fill: not fill.leaves, **more)
+
+
+def same_trade_twice(told: Story) -> None:
+    _, _, last = told.find(OrderFilled, lambda fill: fill.cumulative > fill.quantity)
+    _, _, first = told.find(OrderFilled, lambda fill: fill.child_id == last.child_id)
+    told.alter(OrderFilled, lambda fill: fill is last, trade_id=first.trade_id)
+
+
+def number_skipped(told: Story) -> None:
+    told.alter(OrderRejected, session_sequence=lambda rejected: rejected.session_sequence + 1)
+
+
+def cash_from_nowhere(told: Story) -> None:
+    told.alter(PositionChanged, price=lambda moved: moved.price + 1)
+
+
+def strategy_mixed_up(told: Story) -> None:
+    told.alter(PositionChanged, strategy="another")
+
+
+def accepted_twice(told: Story) -> None:
+    told.repeat(VenueOrderAccepted)
+
+
+def accepted_otherwise(told: Story) -> None:
+    told.alter(VenueOrderAccepted, order=lambda accepted: replace(accepted.order, price=Decimal(1)))
+
+
+def one_sided(told: Story) -> None:
+    told.alter(VenueFilled, lambda fill: fill.liquidity == "maker", quantity=lambda fill: fill.quantity - LITTLE)
+
+
+def untold_side(told: Story) -> None:
+    told.remove(VenueFilled, lambda fill: fill.liquidity == "maker")
+
+
+def stops_vanish(told: Story) -> None:
+    told.alter(StopArmed, quantity=lambda armed: armed.quantity - LITTLE)
+
+
+FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
+    (reread, {"read"}),
+    (decided_twice, {"cause", "cost"}),
+    (unread_cause, {"cause"}),
+    (answered_twice, {"answered"}),
+    (unasked_cancel, {"answered"}),
+    (lambda told: told.remove(OrderRefused), {"answered"}),
+    (lambda told: told.remove(CancelApproved), {"answered"}),
+    (lambda told: told.alter(OrderRefused, order_id="7-7"), {"answered"}),
+    (
+        lambda told: told.alter(OrderApproved, order=lambda approved: replace(approved.order, quantity=Decimal(1))),
+        {"asked", "sent"},
+    ),
+    (lambda told: told.alter(OrderRepeated, client_order_id="another"), {"asked"}),
+    (forgotten, {"taken"}),
+    (killed_and_traded, {"killed"}),
+    (
+        lambda told: told.alter(OrderApproved, order=lambda approved: replace(approved.order, stop_loss=None)),
+        {"stop_loss"},
+    ),
+    (silent_exit, {"exit"}),
+    (exit_not_made, {"exit"}),
+    (lambda told: told.remove(OrderSent), {"sent"}),
+    (lambda told: told.repeat(OrderSent), {"sent"}),
+    (lambda told: told.remove(OrderAcknowledged), {"life", "feed"}),
+    (late_fill, {"life"}),
+    (lost_then_cancelled, {"life"}),
+    (lambda told: told.repeat(OrderExpired), {"life"}),
+    (overfill, {"fill"}),
+    (lambda told: told.alter(OrderFilled, leaves=Decimal(7)), {"fill"}),
+    (lambda told: told.alter(OrderFilled, symbol="ETH-USDT"), {"fill"}),
+    (lambda told: told.alter(OrderCancelled, quantity=Decimal(9)), {"fill", "venue_told"}),
+    (same_trade_twice, {"trade"}),
+    (number_skipped, {"feed"}),
+    (lambda told: told.remove(PositionChanged), {"position"}),
+    (lambda told: told.repeat(PositionChanged), {"position"}),
+    (lambda told: told.alter(PositionChanged, position=Decimal(7)), {"position"}),
+    (stops_vanish, {"protected"}),
+    (lambda told: told.remove(StopArmed), {"protected"}),
+    (lambda told: told.remove(ReservationReleased), {"release"}),
+    (lambda told: told.repeat(ReservationReleased), {"release"}),
+    (lambda told: told.alter(ReservationReleased, quantity=Decimal(7)), {"release"}),
+    (lambda told: told.remove(CostRecorded), {"cost"}),
+    (lambda told: told.repeat(CostRecorded), {"cost"}),
+    (lambda told: told.alter(CostRecorded, fee=lambda cost: cost.fee + LITTLE), {"cost"}),
+    (lambda told: told.alter(CostRecorded, price=lambda cost: cost.price + LITTLE), {"cost"}),
+    (cash_from_nowhere, {"cash", "position"}),
+    (strategy_mixed_up, {"position"}),
+    (accepted_twice, {"venue_order", "feed"}),
+    (accepted_otherwise, {"venue_order"}),
+    (one_sided, {"venue_trade"}),
+    (untold_side, {"venue_trade", "feed"}),
+    (lambda told: told.alter(VenueTraded, price=Decimal(1)), {"venue_trade"}),
+    (lambda told: told.alter(VenueFilled, cumulative=Decimal(9)), {"venue_fill", "venue_told"}),
+    (lambda told: told.alter(VenueOrderCancelled, quantity=Decimal(9)), {"venue_fill", "venue_told"}),
+    (lambda told: told.alter(OrderFilled, price=Decimal(1)), {"venue_told"}),
+    (lambda told: told.alter(OrderFilled, trade_id="made up"), {"venue_told"}),
+]
+
+
+def test_the_story_is_clean_before_anything_is_planted() -> None:
+    assert audited(story().journal(), story().venue()).findings == []
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)))
+def test_what_goes_wrong_is_found(number: int) -> None:
+    plant, expected = FAULTS[number]
+    told = story()
+    plant(told)
+    assert rules(told) >= expected
+
+
+def test_every_rule_finds_something() -> None:
+    of_the_record = {"sequence", "origin", "frame", "chain"}
+    assert set[str]().union(*(expected for _, expected in FAULTS)) | of_the_record == set(RULES)
+
+
+def test_a_client_order_id_may_come_back_when_its_window_is_over() -> None:
+    told = story()
+    forgotten(told)
+    auditor = Auditor(window_ns=1)
+    for record in told.journal():
+        auditor.hear(record)
+    assert auditor.report().clean
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_faults_are_found_in_any_story_in_which_they_can_happen(seed: int) -> None:
+    rng = Random(seed)
+    plant, expected = rng.choice(FAULTS)
+    told = Story(seed).play(10)
+    try:
+        plant(told)
+    except Absent:
+        return
+    assert rules(told, rng) & expected

@@ -1,0 +1,23 @@
+"""The command `bot4`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from bot4_cli.app import commands
+from bot4_cli.trouble import Trouble
+
+
+def app() -> None:
+    # That a connection is lost and mended in a drill is no news to who drills.
+    logging.basicConfig(level=logging.ERROR, format="bot4: %(message)s")
+    try:
+        commands()
+    except Trouble as trouble:
+        print(f"bot4: {trouble}", file=sys.stderr)
+        sys.exit(trouble.exit_code)
+
+
+if __name__ == "__main__":
+    app()

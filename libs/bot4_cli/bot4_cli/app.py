@@ -1,0 +1,470 @@
+"""Which commands does `bot4` know? What each takes and prints; how it is done stands in the module it imports.
+
+Modules that only some commands need are imported inside these, so that `bot4 status` answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bot4_cli import starting
+from bot4_cli.running import Run, read, statuses, up_command
+from bot4_cli.trouble import FOUND, Trouble
+
+if TYPE_CHECKING:
+    from bot4_cli.client import Client
+
+HERE = Path(".bot4")
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def group() -> typer.Typer:
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings=HELP,
+    )
+
+
+commands = group()
+order_commands, journal_commands, projection_commands, drill_commands = group(), group(), group(), group()
+commands.add_typer(order_commands, name="order", help="Place, cancel and list orders.")
+commands.add_typer(journal_commands, name="journal", help="Read the journal, check it, replay it.")
+commands.add_typer(projection_commands, name="projections", help="The tables in PostgreSQL.")
+commands.add_typer(drill_commands, name="drill", help="Break a running system and see whether it mends.")
+
+Data = Annotated[Path, typer.Option(help="The folder of the system.", file_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Account = Annotated[str, typer.Option(help="Whose orders: `demo`, `strategies` or `drill`.")]
+
+console = Console()
+
+
+@commands.callback()
+def bot4() -> None:
+    """bot4: six trading services, one journal. Start a system, trade on it, look into it, break it, prove it whole.
+
+    Begin with `bot4 up --demo`.
+    """
+
+
+@commands.command()
+def up(
+    data: Data = HERE,
+    port: Annotated[int, typer.Option(help="Where the REST interface listens.", min=1, max=65535)] = 8080,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready; stop with `bot4 down`.")] = False,
+    seed: Annotated[int, typer.Option(help="Decides the synthetic market and the faults.")] = 1,
+    tape: Annotated[
+        Path | None,
+        typer.Option(help="Recorded trades for the market: a Binance public trades or aggTrades file.", dir_okay=False),
+    ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Latency and lost messages on the line to the venue.")
+    ] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Run the demonstration as soon as all is ready.")] = False,
+) -> None:
+    """Start NATS, PostgreSQL and the six services, and keep them running until Ctrl-C.
+
+    Example: `bot4 up --detach --port 8081 --data /tmp/mine`
+    """
+    from bot4_cli import tables
+    from bot4_cli.stack import planned
+
+    starting.make_folder(data)
+    starting.refuse_second(data)
+    if tape is not None:
+        _check_tape(tape)
+    plan = planned(data, port, seed, tape, faults, attached=not detach)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    supervisor = starting.start(plan)
+    try:
+        with Live(console=console, transient=True) as live:
+            run = starting.await_ready(plan, supervisor, lambda now: live.update(tables.processes(now)))
+        _welcome(run, data, detach)
+        if demo:
+            _demo(data)
+        if detach:
+            return
+        console.print("Running until Ctrl-C.")
+        supervisor.wait()
+        raise Trouble(f"the supervisor has ended: see {data / 'logs' / 'supervisor.log'}")
+    except (Trouble, KeyboardInterrupt) as end:
+        with console.status("Stopping: gateway first, broker last"):
+            supervisor.terminate()
+            supervisor.wait()
+        if isinstance(end, Trouble):
+            raise
+        console.print(f"Stopped. The journal is kept: `{up_command(data)}` goes on from it.")
+
+
+@commands.command()
+def down(data: Data = HERE) -> None:
+    """Stop a system in good order. Its data stay.
+
+    Example: `bot4 down --data /tmp/mine`
+    """
+    with console.status("Stopping: gateway first, broker last"):
+        starting.stop(data)
+    console.print(f"Stopped. The journal is kept: `{up_command(data)}` goes on from it.")
+
+
+@commands.command()
+def status(data: Data = HERE, as_json: AsJson = False) -> None:
+    """Show the processes of a system, and whether they are ready.
+
+    Exit code 0: all are ready. 1: at least one is not. 2: no system runs.
+
+    Example: `bot4 status --json`
+    """
+    run = read(data)
+    now = statuses(run)
+    if as_json:
+        services = [{"name": each.name, "pid": each.pid, "ready": each.ready, "starts": each.starts} for each in now]
+        print(json.dumps({"url": run.url, "api_key": run.api_key, "services": services}, indent=2))
+    else:
+        from bot4_cli import tables
+
+        console.print(tables.processes(now))
+        console.print(f"{run.url}  (API key {run.api_key})")
+    if not all(each.ready for each in now):
+        raise typer.Exit(FOUND)
+
+
+@commands.command()
+def demo(data: Data = HERE) -> None:
+    """Show in a minute what the system does: trade, look, break, mend, prove.
+
+    Exit code 1: the audit found something.
+
+    Example: `bot4 demo`
+    """
+    _demo(data)
+
+
+@commands.command()
+def audit(data: Data = HERE, as_json: AsJson = False) -> None:
+    """Prove from the journal alone that nothing was lost, done twice or miscounted.
+
+    Exit code 0: every invariant holds. 1: a finding, which is printed.
+
+    Example: `bot4 audit --json`
+    """
+    import msgspec
+
+    from bot4_cli import proofs, tables
+
+    run = read(data)
+    with _progress("Auditing", as_json) as progress:
+        report, snapshots = asyncio.run(proofs.audit(run, progress))
+    findings = [*report.findings, *snapshots]
+    if as_json:
+        told = {**msgspec.to_builtins(report), "snapshots": msgspec.to_builtins(snapshots), "clean": not findings}
+        print(json.dumps(told, indent=2))
+    elif findings:
+        console.print(tables.findings(findings))
+        console.print(f"[bold red]{report.found + len(snapshots)} findings[/] in {report.frames:,} frames")
+    else:
+        events = sum(report.counts.values())
+        console.print(f"[bold green]Every invariant holds[/]: {events:,} events in {report.frames:,} frames")
+        pending = ", ".join(f"{count} {what}" for what, count in report.pending.items() if count)
+        console.print(f"Still under way: {pending or 'nothing'}")
+    if findings:
+        raise typer.Exit(FOUND)
+
+
+@order_commands.command("place")
+def order_place(
+    symbol: Annotated[str, typer.Option(help="What to trade, such as BTC-USDT.")],
+    side: Annotated[Literal["buy", "sell"], typer.Option(help="Which way.")],
+    quantity: Annotated[str, typer.Option(help="How much, in base units.")],
+    price: Annotated[str | None, typer.Option(help="The limit of a limit order.")] = None,
+    type: Annotated[
+        Literal["limit", "market"] | None, typer.Option(help="By default limit with a price, market without.")
+    ] = None,
+    stop_loss: Annotated[str | None, typer.Option(help="Where to get out; opening orders need one.")] = None,
+    time_in_force: Annotated[Literal["gtc", "ioc"], typer.Option(help="Rest, or expire at once.")] = "gtc",
+    post_only: Annotated[bool, typer.Option("--post-only", help="Refuse it rather than let it take.")] = False,
+    reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Never more than closes the position.")] = False,
+    strategy: Annotated[str, typer.Option(help="On whose behalf.")] = "manual",
+    client_order_id: Annotated[str | None, typer.Option(help="Your own id: asked twice, done once.")] = None,
+    ack: Annotated[Literal["journaled", "risk", "venue"], typer.Option(help="How far to wait for it.")] = "venue",
+    account: Account = "demo",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Place an order and show what became of it.
+
+    Exit code 1: it was refused.
+
+    Example: `bot4 order place --symbol BTC-USDT --side buy --quantity 0.01 --stop-loss 50000`
+    """
+    from secrets import token_hex
+
+    import msgspec
+
+    from bot4_cli import tables
+    from bot4_common.messages.terms import Order
+    from bot4_common.money import amount
+
+    def number(name: str, text: str) -> object:
+        try:
+            return amount(text)
+        except ValueError as error:
+            raise Trouble(f"--{name}: {error}") from None
+
+    order = msgspec.convert(
+        {
+            "client_order_id": client_order_id or token_hex(8),
+            "symbol": symbol,
+            "side": side,
+            "type": type or ("market" if price is None else "limit"),
+            "quantity": number("quantity", quantity),
+            "price": None if price is None else number("price", price),
+            "stop_loss": None if stop_loss is None else number("stop-loss", stop_loss),
+            "time_in_force": time_in_force,
+            "post_only": post_only,
+            "reduce_only": reduce_only,
+            "strategy": strategy,
+        },
+        Order,
+    )
+    placed = _client(data, account).place(order, ack)
+    _show(placed, tables.orders([placed]), as_json)
+
+
+@order_commands.command("cancel")
+def order_cancel(
+    order_id: Annotated[str, typer.Argument(help="As `bot4 order list` shows it.")],
+    account: Account = "demo",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel an order. Exit code 1: it was refused, as when the order is already over.
+
+    Example: `bot4 order cancel 17-0`
+    """
+    from bot4_cli import tables
+
+    cancelled = _client(data, account).cancel(order_id)
+    _show(cancelled, tables.orders([cancelled]), as_json)
+
+
+@order_commands.command("list")
+def order_list(
+    live: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1000)] = 20,
+    account: Account = "demo",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """List orders, the newest first.
+
+    Example: `bot4 order list --open --json`
+    """
+    from bot4_cli import tables
+
+    listed = _client(data, account).orders(limit, live)
+    _show(listed, tables.orders(listed), as_json)
+
+
+@journal_commands.command("tail")
+def journal_tail(
+    start: Annotated[int | None, typer.Option("--from", help="From this sequence on.", min=1)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    data: Data = HERE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print frames as they are stored, one per line.")] = False,
+) -> None:
+    """Show what the journal says: the last ten frames, or all from a sequence on.
+
+    Example: `bot4 journal tail --follow`
+    """
+    from bot4_cli import proofs, tables
+    from bot4_common.log import Record
+
+    def show(record: Record) -> None:
+        if as_json:
+            stream, sequence = record.origin
+            head = f'{{"sequence":{record.sequence},"stream":"{stream}","origin":{sequence},"frame":'
+            print(head + record.data.decode() + "}", flush=True)
+        else:
+            for line in tables.frame_lines(record):
+                print(line, flush=True)
+
+    # Ctrl-C is how one ends following.
+    with suppress(KeyboardInterrupt):
+        asyncio.run(proofs.told(read(data), None if start is None else start - 1, follow, show))
+
+
+@journal_commands.command("verify")
+def journal_verify(data: Data = HERE, as_json: AsJson = False) -> None:
+    """Check the checksums of the archive and the hash chain of the live journal.
+
+    Exit code 0: all is as it was written. 1: something is damaged or missing. 2: no system runs.
+
+    Example: `bot4 journal verify`
+    """
+    import msgspec
+
+    from bot4_cli import proofs, tables
+
+    run = read(data)
+    with _progress("Verifying", as_json) as progress:
+        verified = asyncio.run(proofs.verify(run, progress))
+    if as_json:
+        print(json.dumps({**msgspec.to_builtins(verified), "whole": not verified.findings}, indent=2))
+    elif verified.findings:
+        console.print(tables.findings(verified.findings))
+    else:
+        console.print(
+            f"[bold green]Whole[/]: {verified.segments} archived segments to sequence {verified.archived:,}, "
+            f"{verified.frames:,} frames live"
+        )
+    if verified.findings:
+        raise typer.Exit(FOUND)
+
+
+@journal_commands.command("replay")
+def journal_replay(
+    to: Annotated[int | None, typer.Option(help="Up to this sequence of the journal; its end by default.")] = None,
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild the state of every service as it was at a moment, and show its hash: the same as ever.
+
+    Example: `bot4 journal replay --to 1000`
+    """
+    import msgspec
+
+    from bot4_cli import proofs, tables
+
+    run = read(data)
+    with _progress("Replaying", as_json) as progress:
+        sequence, states = asyncio.run(proofs.replay(run, to, progress))
+    if as_json:
+        print(json.dumps({"to": sequence, "services": msgspec.to_builtins(states)}, indent=2))
+    else:
+        console.print(f"At sequence {sequence:,} of the journal:")
+        console.print(tables.replayed(states))
+
+
+@projection_commands.command("rebuild")
+def projections_rebuild(data: Data = HERE) -> None:
+    """Empty the tables in PostgreSQL and build them again from the journal.
+
+    Example: `bot4 projections rebuild`
+    """
+    from bot4_cli import proofs
+
+    run = read(data)
+    with _progress("Rebuilding", quiet=False) as progress:
+        asyncio.run(proofs.rebuild_projections(run, progress))
+    console.print("[bold green]Rebuilt[/]")
+
+
+@drill_commands.command("kill")
+def drill_kill(
+    service: Annotated[str, typer.Argument(help="As `bot4 status` names it, or `all` for all at once.")],
+    times: Annotated[int, typer.Option(help="How often.", min=1)] = 1,
+    rate: Annotated[float, typer.Option(help="Orders per second meanwhile.", min=1)] = 50,
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Kill a process under load (SIGKILL), see it come back, and prove that nothing was lost or done twice.
+
+    Exit code 0: back within five seconds each time, every order there once, the audit clean. 1: not so.
+
+    Example: `bot4 drill kill risk --times 3`
+    """
+    import msgspec
+
+    from bot4_cli import tables
+    from bot4_cli.drill import RECOVERY_S, drill
+
+    names = [process.name for process in read(data).services] if service == "all" else [service]
+    with console.status("") as doing:
+        outcome = asyncio.run(drill(data, names, times, rate, lambda what: doing.update(what)))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(outcome), indent=2))
+    else:
+        console.print(tables.kills(outcome.kills, RECOVERY_S))
+        console.print(tables.outcome(outcome))
+    if not outcome.passed:
+        raise typer.Exit(FOUND)
+
+
+def _demo(data: Path) -> None:
+    from bot4_cli.demo import demonstrate
+
+    if not asyncio.run(demonstrate(data, console)):
+        raise Trouble("the demonstration found something wrong: see above", FOUND)
+
+
+def _client(data: Path, account: str) -> Client:
+    from bot4_cli.client import Client
+
+    run = read(data)
+    if account not in run.api_keys:
+        raise Trouble(f"there is no account {account}: choose one of {', '.join(run.api_keys)}")
+    return Client(run.url, run.api_keys[account])
+
+
+def _show(value: object, table: Table, as_json: bool) -> None:
+    import msgspec
+
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(value), indent=2))
+    else:
+        console.print(table)
+
+
+@contextmanager
+def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told how many frames of how many are done."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _check_tape(path: Path) -> None:
+    from bot4_exchange_simulator import tape_files
+    from bot4_exchange_simulator.tape import TapeError
+
+    try:
+        with console.status(f"Reading {path}"):
+            tape_files.read(path)
+    except TapeError as error:
+        raise Trouble(str(error)) from None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _welcome(run: Run, data: Path, detached: bool) -> None:
+    option = "" if data == HERE else f" --data {data}"
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    say(f"[bold green]bot4 is ready at {run.url}[/]")
+    say(f"  API documentation  {run.url}/docs   (X-API-Key: {run.api_key})")
+    say(f"  place an order     bot4 order place{option} --symbol BTC-USDT --side buy --quantity 0.01 --stop-loss 50000")
+    say(f"  watch the journal  bot4 journal tail{option} --follow")
+    say(f"  prove it whole     bot4 audit{option}")
+    say(f"  break it           bot4 drill kill all{option}")
+    say(f"  stop it            {f'bot4 down{option}' if detached else 'Ctrl-C'}")

@@ -1,0 +1,220 @@
+"""What does the journal of a running system prove? It is read from its first frame on, and followed by bot4_journal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bot4_cli.running import Run
+from bot4_cli.trouble import Trouble
+from bot4_common import instruments, streams
+from bot4_common.decider import Decider
+from bot4_common.log import ChainBroken, Record
+from bot4_common.messages.frame import AnyEvent, decode_frame
+from bot4_common.messages.gateway import PlaceOrder
+from bot4_common.messages.terms import EventId
+from bot4_common.nats_log import NatsLog, connect
+from bot4_common.orders import order_id_of
+from bot4_common.service import Service
+from bot4_cost_model.__main__ import service as cost_model
+from bot4_exchange_simulator.__main__ import service as exchange_simulator
+from bot4_exchange_simulator.domain import Venue
+from bot4_exchange_simulator.faults import PERFECT, Line
+from bot4_execution.__main__ import service as execution
+from bot4_journal import archive
+from bot4_journal.audit import Auditor, Finding, Report
+from bot4_journal.continuity import Break, Continuity
+from bot4_journal.history import tell, tell_stream
+from bot4_journal.postgres_store import PostgresStore
+from bot4_journal.rebuild import rebuild
+from bot4_journal.replay import Replay, Replayed, check_snapshots
+from bot4_risk.__main__ import service as risk
+from bot4_risk.limits import Limits
+
+# How long the journal may take to merge what was written before it was asked. It takes milliseconds; after the server
+# was killed, a second.
+MERGE_S = 10.0
+MERGE_LOOK_S = 0.05
+
+# Told how many frames of how many are done.
+Progress = Callable[[int, int], None]
+
+
+@asynccontextmanager
+async def opened(run: Run) -> AsyncIterator[NatsLog]:
+    log = await connect(run.nats_url, "bot4")
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+def services() -> list[Service[Any]]:
+    """What can be replayed. Folding depends on none of the settings a service decides by: seed, limits, faults."""
+    listed = instruments.shipped()
+    venue = Venue(streams.VENUE, listed, {}, Line(1, PERFECT))
+    return [risk(Limits(), tuple(listed)), execution(), exchange_simulator(venue), cost_model()]
+
+
+def deciders() -> dict[str, Decider[Any]]:
+    return {service.name: service.decider for service in services()}
+
+
+async def audit(run: Run, progress: Progress) -> tuple[Report, list[Finding]]:
+    """The auditor's report over journal and venue, and what is wrong with the newest snapshots."""
+    async with opened(run) as log:
+        ends = {stream: await log.end(stream) for stream in streams.JOURNALED}
+        auditor = Auditor(streams.VENUE)
+        hear = _Counted(auditor.hear, progress, sum(ends.values()) + await log.end(streams.VENUE_STREAM))
+        await _tell_merged(log, Path(run.archive_dir), ends, hear)
+        # Looked up only now: the venue may be ahead of what was heard of it, never behind.
+        await tell_stream(log, streams.VENUE_STREAM, 0, await log.end(streams.VENUE_STREAM), hear)
+        snapshots = {service.name: (service.stream, service.decider) for service in services()}
+        return auditor.report(ends), await check_snapshots(log, snapshots)
+
+
+async def _tell_merged(log: NatsLog, directory: Path, ends: Mapping[str, int], hear: _Counted) -> None:
+    """Tells the journal until it has merged every stream to its end, or for as long as that may take."""
+    until = time.monotonic() + MERGE_S
+    after = 0
+    while True:
+        through = await log.end(streams.JOURNAL)
+        await tell(log, directory, after, through, hear)
+        after = through
+        if all(hear.origins.get(stream, 0) >= end for stream, end in ends.items()) or time.monotonic() > until:
+            return
+        await asyncio.sleep(MERGE_LOOK_S)
+
+
+class _Counted:
+    """Hands on what it hears, notes how far each stream came, and says how much is done."""
+
+    def __init__(self, hear: Callable[[Record], object], progress: Progress, total: int) -> None:
+        self._hear = hear
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self.origins: dict[str, int] = {}
+
+    def __call__(self, record: Record) -> None:
+        self._hear(record)
+        stream, sequence = record.origin
+        self.origins[stream] = sequence
+        self._done += 1
+        # Drawing costs more than hearing.
+        if self._done % 100 == 0 or self._done == self._total:
+            self._progress(self._done, self._total)
+
+
+class Verified(msgspec.Struct, kw_only=True):
+    """Segments of the archive and the last sequence in them; frames of the live journal; what is wrong with either."""
+
+    segments: int
+    archived: int
+    frames: int
+    findings: list[Finding]
+
+
+async def verify(run: Run, progress: Progress) -> Verified:
+    kept = await asyncio.to_thread(archive.verify, Path(run.archive_dir), progress)
+    findings = list(kept.findings)
+    async with opened(run) as log:
+        end = await log.end(streams.JOURNAL)
+        followed = Continuity()
+
+        def follow(record: Record) -> None:
+            try:
+                followed.take(record)
+            except Break as broken:
+                findings.append(Finding(broken.rule, f"{streams.JOURNAL} {record.sequence}", str(broken)))
+                followed.trust(record)
+
+        try:
+            await tell_stream(log, streams.JOURNAL, 0, end, _Counted(follow, progress, end))
+        except ChainBroken as broken:
+            findings.append(Finding("sequence", streams.JOURNAL, str(broken)))
+    return Verified(segments=kept.segments, archived=kept.last, frames=followed.sequence, findings=findings)
+
+
+async def replay(run: Run, to: int | None, progress: Progress) -> tuple[int, list[Replayed]]:
+    """The state of every service when frame `to` of the journal (its last one if none) was decided."""
+    async with opened(run) as log:
+        end = await log.end(streams.JOURNAL)
+        if to is None:
+            to = end
+        if not 0 < to <= end:
+            raise Trouble(f"the journal has the sequences 1 to {end}")
+        replayed = Replay(deciders())
+        decided_at = 0
+
+        def hear(record: Record) -> None:
+            nonlocal decided_at
+            replayed.hear(record)
+            decided_at = decode_frame(record.data).decided_at
+
+        await tell(log, Path(run.archive_dir), 0, to, _Counted(hear, progress, to))
+        # The venue is not merged into the journal: what it had decided by then belongs to the same moment.
+        await tell_stream(
+            log,
+            streams.VENUE_STREAM,
+            0,
+            await log.end(streams.VENUE_STREAM),
+            lambda record: replayed.hear(record) if decode_frame(record.data).decided_at <= decided_at else None,
+        )
+        return to, replayed.states()
+
+
+async def rebuild_projections(run: Run, progress: Progress) -> None:
+    store = PostgresStore(run.database_url)
+    try:
+        async with opened(run) as log:
+            await rebuild(store, log, progress)
+    except TimeoutError as error:
+        raise Trouble(str(error)) from None
+    finally:
+        await store.close()
+
+
+async def end(run: Run) -> int:
+    """The sequence of the newest frame of the journal."""
+    async with opened(run) as log:
+        return await log.end(streams.JOURNAL)
+
+
+async def life(run: Run, order_id: str, after: int) -> list[tuple[int, EventId, AnyEvent]]:
+    """Every event of an order after sequence `after` of the journal, with when it was decided (ns)."""
+    found: list[tuple[int, EventId, AnyEvent]] = []
+
+    def hear(record: Record) -> None:
+        frame = decode_frame(record.data)
+        for id, event, _ in frame.events(*record.origin):
+            submitted = order_id_of(id.sequence, id.index) if isinstance(event, PlaceOrder) else None
+            if order_id in (submitted, getattr(event, "order_id", None)):
+                found.append((frame.decided_at, id, event))
+
+    async with opened(run) as log:
+        await tell(log, Path(run.archive_dir), after, await log.end(streams.JOURNAL), hear)
+    return found
+
+
+async def told(run: Run, after: int | None, follow: bool, show: Callable[[Record], None]) -> None:
+    """Every frame of the journal after sequence `after` (the last ten if none), and those to come if `follow`."""
+    async with opened(run) as log:
+        end = await log.end(streams.JOURNAL)
+        if after is None:
+            after = max(0, end - 10)
+        await tell(log, Path(run.archive_dir), after, end, show)
+        if not follow:
+            return
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        reading = await log.read(streams.JOURNAL, max(after, end), show, broken.set_exception)
+        try:
+            await broken
+        finally:
+            await reading.stop()

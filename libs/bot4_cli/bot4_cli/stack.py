@@ -1,0 +1,227 @@
+"""Which processes make a system, and with what environment do they run?"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from bot4_cli import broker, postgres
+from bot4_cli.running import Process, Run, write_private
+from bot4_cli.trouble import Trouble
+
+# The services by name, and the package each runs from. What comes first is started first and stopped last.
+SERVICES = {
+    "journal": "bot4_journal",
+    "cost-model": "bot4_cost_model",
+    "exchange-simulator": "bot4_exchange_simulator",
+    "execution": "bot4_execution",
+    "risk": "bot4_risk",
+    "gateway": "bot4_gateway",
+}
+NATS = "nats"
+POSTGRES = "postgres"
+
+# Who trades: the user, the strategies of the demonstration, the load of drills. Each has its own account, because what
+# is held in one account adds up: a strategy could not sell what the user has sold.
+ACCOUNTS = ("demo", "strategies", "drill")
+
+# Below the ranges from which Linux and macOS number outgoing connections. One of those could otherwise take the port
+# of a service that is just restarting, or, trying to reach it, connect to itself.
+PORTS = range(20_000, 32_000)
+
+
+class Secrets(msgspec.Struct, kw_only=True):
+    """Made once per folder. `api_keys` by account."""
+
+    api_keys: dict[str, str]
+    broker_token: str
+    database_password: str
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """One system as it shall run. `ports` has one for each process and the broker's `monitor`."""
+
+    data: str
+    ports: dict[str, int]
+    secrets: Secrets
+    seed: int
+    tape: str | None
+    faults: bool
+    # Whether the system ends with the command that started it.
+    attached: bool
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['gateway']}"
+
+    @property
+    def nats_url(self) -> str:
+        return broker.url(self.ports[NATS], self.secrets.broker_token)
+
+    @property
+    def database_url(self) -> str:
+        return postgres.url(self.ports[POSTGRES], self.secrets.database_password)
+
+    @property
+    def archive_dir(self) -> str:
+        return str(self.folder / "archive")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to start, where it says that it is ready, and the signal that stops it in good order."""
+
+    name: str
+    command: list[str]
+    probe: str
+    environment: dict[str, str] = field(default_factory=dict)
+    # The folder whose owner it runs as, if not as the user.
+    owner: str = "-"
+    stop: signal.Signals = signal.SIGTERM
+    # What has to be done before its first start; may raise `Trouble`.
+    prepare: Callable[[], None] | None = None
+
+
+def planned(
+    data: Path, port: int, seed: int = 1, tape: Path | None = None, faults: bool = False, attached: bool = False
+) -> Plan:
+    """Raises `Trouble` when `port` is taken."""
+    if not is_free(port):
+        raise Trouble(f"port {port} is in use: choose another one with --port")
+    names = [NATS, "monitor", POSTGRES, *SERVICES]
+    return Plan(
+        data=str(data.resolve()),
+        ports={**dict(zip(names, free_ports(len(names)), strict=True)), "gateway": port},
+        secrets=kept_secrets(data),
+        seed=seed,
+        tape=None if tape is None else str(tape.resolve()),
+        faults=faults,
+        attached=attached,
+    )
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        # As servers do: a port whose last connections are just fading away is free.
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    drawn = Random(secrets.randbits(64)).sample(PORTS, 100 + count)
+    return [port for port in drawn if is_free(port)][:count]
+
+
+def kept_secrets(data: Path) -> Secrets:
+    path = data / "secrets.json"
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=Secrets)
+    made = Secrets(
+        api_keys={account: secrets.token_hex(16) for account in ACCOUNTS},
+        broker_token=secrets.token_hex(16),
+        database_password=secrets.token_hex(16),
+    )
+    write_private(path, msgspec.json.format(msgspec.json.encode(made), indent=2))
+    return made
+
+
+def programs(plan: Plan) -> list[Program]:
+    """In the order of their start."""
+    return [_nats(plan), _postgres(plan), *(_service(plan, name) for name in SERVICES)]
+
+
+def begun(plan: Plan, started: list[Program]) -> Run:
+    """What `run.json` says before any of the programs has a pid. To be called by their supervisor."""
+    return Run(
+        supervisor=os.getpid(),
+        url=plan.url,
+        api_keys=plan.secrets.api_keys,
+        nats_url=plan.nats_url,
+        database_url=plan.database_url,
+        archive_dir=plan.archive_dir,
+        services=[Process(name=program.name, probe=program.probe) for program in started],
+    )
+
+
+def _nats(plan: Plan) -> Program:
+    file, ports = plan.folder / "nats.conf", plan.ports
+    configuration = broker.configuration(plan.folder / "nats", ports[NATS], ports["monitor"], plan.secrets.broker_token)
+    return Program(
+        name=NATS,
+        command=[broker.binary(), "--config", str(file)],
+        probe=f"http://127.0.0.1:{ports['monitor']}/healthz",
+        prepare=lambda: write_private(file, configuration.encode()),
+    )
+
+
+def _postgres(plan: Plan) -> Program:
+    folder, owner = plan.folder / "postgres", str(plan.folder / "postgres")
+
+    def prepare() -> None:
+        postgres.own(folder)
+        launch = partial(launched, owner=owner, stop=signal.SIGTERM)
+        postgres.initialise(folder, plan.secrets.database_password, launch)
+
+    return Program(
+        name=POSTGRES,
+        command=postgres.command(folder, plan.ports[POSTGRES]),
+        probe=f"postgresql://127.0.0.1:{plan.ports[POSTGRES]}",
+        owner=owner,
+        stop=postgres.STOP,
+        prepare=prepare,
+    )
+
+
+def _service(plan: Plan, name: str) -> Program:
+    return Program(
+        name=name,
+        command=[sys.executable, "-m", SERVICES[name]],
+        probe=f"http://127.0.0.1:{plan.ports[name]}/readyz",
+        environment={**_common(plan, name), **_own(plan, name)},
+    )
+
+
+def _common(plan: Plan, name: str) -> dict[str, str]:
+    return {
+        "BOT4_NATS_URL": plan.nats_url,
+        "BOT4_HEALTH_PORT": str(plan.ports[name]),
+        "BOT4_TRACE_DIR": str(plan.folder / "traces"),
+    }
+
+
+def _own(plan: Plan, name: str) -> dict[str, str]:
+    match name:
+        case "gateway":
+            keys = ",".join(f"{account}:{key}" for account, key in plan.secrets.api_keys.items())
+            return {"BOT4_HTTP_PORT": str(plan.ports[name]), "BOT4_API_KEYS": keys}
+        case "journal":
+            return {"BOT4_DATABASE_URL": plan.database_url, "BOT4_ARCHIVE_DIR": plan.archive_dir}
+        case "exchange-simulator":
+            tape = {} if plan.tape is None else {"BOT4_TAPE": plan.tape}
+            return {"BOT4_SEED": str(plan.seed), "BOT4_FAULTS": str(plan.faults).lower(), **tape}
+    return {}
+
+
+def launched(program_command: list[str], owner: str, stop: signal.Signals) -> list[str]:
+    """The command line that starts a program as a child which cannot outlive this process."""
+    launcher = str(Path(__file__).with_name("launch.py"))
+    # -I and -S: the launcher needs nothing of the environment or of what is installed, and starts in 10 ms without.
+    return [sys.executable, "-I", "-S", launcher, str(os.getpid()), str(int(stop)), owner, *program_command]

@@ -1,0 +1,189 @@
+"""How do orders, fills and findings look on a terminal?"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from bot4_cli.running import Status
+from bot4_cli.statistics import percentile
+from bot4_common.messages.frame import decode_frame
+
+if TYPE_CHECKING:
+    from bot4_cli.drill import Kill, Outcome
+    from bot4_common.log import Record
+    from bot4_common.messages.frame import AnyEvent
+    from bot4_common.messages.terms import EventId
+    from bot4_gateway.answers import FillAnswer, OrderAnswer, ResultAnswer
+    from bot4_journal.audit import Finding
+    from bot4_journal.replay import Replayed
+
+# Of many things that are wrong the first tell what happened.
+WRONG_SHOWN = 5
+
+COLOURS = {
+    "filled": "green",
+    "partially_filled": "green",
+    "open": "cyan",
+    "cancelled": "yellow",
+    "expired": "yellow",
+    "refused": "red",
+    "rejected": "red",
+    "lost": "red",
+}
+
+
+def table(*columns: str) -> Table:
+    """Without lines between the columns, so that most fits into 80 characters."""
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def processes(now: Sequence[Status]) -> Table:
+    shown = table("service", "pid", "state", "starts")
+    for each in now:
+        state = "[green]ready[/]" if each.ready else "[yellow]starting[/]" if each.pid else "[red]down[/]"
+        shown.add_row(each.name, str(each.pid or ""), state, str(each.starts))
+    return shown
+
+
+def orders(listed: Iterable[OrderAnswer]) -> Table:
+    shown = table("order", "client order id", "asked", "filled", "status")
+    for column in (0, 1, 3):
+        shown.columns[column].no_wrap = True
+    for each in listed:
+        stop = "" if each.stop_loss is None else f" stop {each.stop_loss}"
+        colour = COLOURS.get(each.status, "white")
+        shown.add_row(
+            each.order_id,
+            each.client_order_id,
+            f"{each.side} {each.quantity} {each.symbol} {each.price or 'market'}{stop}",
+            each.filled if each.average_price is None else f"{each.filled} at {short(each.average_price)}",
+            f"[{colour}]{each.status}[/] {each.code}".rstrip(),
+        )
+    return shown
+
+
+def orders_counted(listed: Iterable[OrderAnswer]) -> Table:
+    """How many orders of each strategy came to which end."""
+    counts = Counter((each.strategy, each.status) for each in listed)
+    strategies = sorted({strategy for strategy, _ in counts})
+    statuses = sorted({status for _, status in counts}, key=lambda status: -sum(counts[s, status] for s in strategies))
+    shown = table("strategy", "orders", *statuses)
+    for strategy in strategies:
+        row = [counts[strategy, status] for status in statuses]
+        shown.add_row(strategy, str(sum(row)), *(str(count or "") for count in row))
+    return shown
+
+
+def fills(listed: Iterable[FillAnswer]) -> Table:
+    shown = table("order", "strategy", "filled", "as")
+    for each in listed:
+        what = f"{each.side} {each.quantity} {each.symbol} at {short(each.price)}"
+        shown.add_row(each.order_id, each.strategy, what, each.liquidity)
+    return shown
+
+
+def results(listed: Iterable[ResultAnswer]) -> Table:
+    shown = table("strategy", "fills", "realized", "unrealized", "gross", "fees", "net", "")
+    for each in listed:
+        amounts = (each.realized, each.unrealized, each.gross, each.costs, each.net)
+        shown.add_row(each.strategy, str(each.fills), *(short(amount or "?") for amount in amounts), each.currency)
+    return shown
+
+
+def latencies(seconds: Sequence[float]) -> Table:
+    milliseconds = sorted(each * 1_000 for each in seconds)
+    shown = table("orders", "p50", "p90", "p99", "longest")
+    figures = [*(percentile(milliseconds, percent) for percent in (50, 90, 99)), milliseconds[-1]]
+    shown.add_row(str(len(milliseconds)), *(f"{each:.1f} ms" for each in figures))
+    return shown
+
+
+def findings(listed: Iterable[Finding]) -> Table:
+    from bot4_journal.audit import RULES
+
+    shown = table("rule", "where", "what", "the rule says")
+    for each in listed:
+        shown.add_row(each.rule, each.where, each.what, RULES.get(each.rule, ""))
+    return shown
+
+
+def kills(listed: Iterable[Kill], bound_s: float) -> Table:
+    shown = table("killed", "all ready again", "next order done")
+    for each in listed:
+        names = " and ".join(each.killed) if len(each.killed) < 3 else f"all {len(each.killed)} at once"
+        shown.add_row(names, *(_recovery(seconds, bound_s) for seconds in (each.ready_s, each.order_s)))
+    return shown
+
+
+def _recovery(seconds: float | None, bound_s: float) -> str:
+    if seconds is None:
+        return "[red]never[/]"
+    return f"[{'green' if seconds <= bound_s else 'red'}]{seconds:.2f} s[/]"
+
+
+def outcome(drilled: Outcome) -> Table:
+    orders = drilled.orders
+    shown = table("orders", "")
+    shown.add_row("sent", f"{orders.sent:,}")
+    shown.add_row("accepted", f"{orders.accepted:,}")
+    shown.add_row("refused", f"{orders.refused:,}")
+    shown.add_row("without an answer at first, asked for again", f"{orders.repeated:,}")
+    shown.add_row("under way during an outage, asked for again afterwards", f"{drilled.repeats:,}")
+    shown.add_row("lost, done twice, or another order when asked again", _count(len(drilled.wrong)))
+    for wrong in drilled.wrong[:WRONG_SHOWN]:
+        shown.add_row("", wrong)
+    shown.add_row("findings of the audit", _count(len(drilled.findings)))
+    for finding in drilled.findings[:WRONG_SHOWN]:
+        shown.add_row(finding.rule, f"{finding.where}: {finding.what}")
+    return shown
+
+
+def _count(wrong: int) -> str:
+    return f"[{'red' if wrong else 'green'}]{wrong}[/]"
+
+
+def life(events: Sequence[tuple[int, EventId, AnyEvent]]) -> Table:
+    """Of one order: how long after it was journaled each event was decided, where it stands, and what it is."""
+    shown = table("after", "where", "event")
+    began = min(at for at, _, _ in events)
+    for at, id, event in sorted(events, key=lambda told: told[0]):
+        shown.add_row(f"{(at - began) / 1e6:.1f} ms", str(id), str(event.__struct_config__.tag))
+    return shown
+
+
+def replayed(listed: Iterable[Replayed]) -> Table:
+    shown = table("service", "after frame", "events", "state hash")
+    for each in listed:
+        shown.add_row(each.service, f"{each.stream} {each.sequence}", f"{each.events:,}", each.state_hash)
+    return shown
+
+
+def frame_lines(record: Record) -> Iterable[str]:
+    """One line for each event of a frame: where it stands, when it was decided, what it says."""
+    frame = decode_frame(record.data)
+    stream, sequence = record.origin
+    seconds, nanoseconds = divmod(frame.decided_at, 1_000_000_000)
+    at = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{nanoseconds // 1_000_000:03d}"
+    for id, event, _ in frame.events(stream, sequence):
+        told = ", ".join(f"{name}={_told(getattr(event, name))}" for name in event.__struct_fields__)
+        yield f"{record.sequence:>8} {at} {id!s:<18} {event.__struct_config__.tag}: {told}"
+
+
+def _told(value: object) -> object:
+    """An order inside an event as its own words."""
+    fields = getattr(value, "__struct_fields__", None)
+    if fields is None:
+        return value
+    return "(" + " ".join(str(getattr(value, name)) for name in fields if getattr(value, name)) + ")"
+
+
+def short(number: str) -> str:
+    """At most four digits behind the point; what is cut off is for programs."""
+    whole, point, digits = number.partition(".")
+    return whole + (point + digits[:4] if digits[:4].strip("0") else "")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from bot4_cli import stack
+from bot4_cli.stack import Plan, free_ports, is_free, planned, programs
+from bot4_cli.trouble import Trouble
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return planned(tmp_path, free_ports(1)[0], seed=7)
+
+
+def test_the_broker_starts_first_and_the_gateway_last(plan: Plan) -> None:
+    assert [program.name for program in programs(plan)] == [
+        "nats", "postgres", "journal", "cost-model", "exchange-simulator", "execution", "risk", "gateway",
+    ]  # fmt: skip
+
+
+def test_no_two_processes_share_a_port(plan: Plan) -> None:
+    assert len(set(plan.ports.values())) == len(plan.ports) == 9
+
+
+def test_ports_lie_below_those_of_outgoing_connections() -> None:
+    assert all(20_000 <= port < 32_000 for port in free_ports(20))
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert not is_free(port)
+        with pytest.raises(Trouble, match=f"port {port} is in use: choose another one with --port"):
+            planned(tmp_path, port)
+
+
+def test_the_gateway_listens_where_it_was_asked_to_and_knows_the_keys(plan: Plan) -> None:
+    gateway = programs(plan)[-1]
+    keys = ",".join(f"{account}:{key}" for account, key in plan.secrets.api_keys.items())
+    assert gateway.environment["BOT4_HTTP_PORT"] == str(plan.ports["gateway"])
+    assert gateway.environment["BOT4_API_KEYS"] == keys
+    assert gateway.probe == f"{plan.url}/readyz"
+
+
+def test_only_the_venue_knows_seed_tape_and_faults(tmp_path: Path) -> None:
+    planning = planned(tmp_path, free_ports(1)[0], seed=7, tape=Path("tape.csv"), faults=True)
+    asked = {"BOT4_SEED": "7", "BOT4_TAPE": str(Path("tape.csv").resolve()), "BOT4_FAULTS": "true"}
+    for program in programs(planning):
+        told = {name: value for name, value in program.environment.items() if name in asked}
+        assert told == (asked if program.name == "exchange-simulator" else {})
+
+
+def test_only_the_journal_reaches_the_database(plan: Plan) -> None:
+    told = [program.name for program in programs(plan) if "BOT4_DATABASE_URL" in program.environment]
+    assert told == ["journal"]
+
+
+def test_secrets_are_made_once_per_folder_and_kept_to_the_owner(tmp_path: Path) -> None:
+    made = stack.kept_secrets(tmp_path)
+    assert stack.kept_secrets(tmp_path) == made
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+    assert list(made.api_keys) == ["demo", "strategies", "drill"]
+    assert len({*made.api_keys.values(), made.broker_token, made.database_password}) == 5
+
+
+def test_two_folders_have_different_secrets(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    assert stack.kept_secrets(tmp_path / "one") != stack.kept_secrets(tmp_path / "two")

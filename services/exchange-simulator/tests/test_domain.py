@@ -1,0 +1,641 @@
+"""What becomes of a request, and what is each client told?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from bot4_common.decider import encode_state
+from bot4_common.given import MILLISECOND, NOON, SECOND, Expected, Scenario, event
+from bot4_common.instruments import Instrument
+from bot4_common.messages.execution import CancelSent, FeedAdvanced, OrderSent, QuerySent, ResendRequested
+from bot4_common.messages.frame import Decision, Frame
+from bot4_common.messages.market import Quote, SessionHeartbeat, Spoken, Tick
+from bot4_common.messages.terms import Event, Order, OrderType, Side, TimeInForce
+from bot4_common.messages.venue import (
+    FeedFault,
+    VenueCancelRejected,
+    VenueFilled,
+    VenueOrderAccepted,
+    VenueOrderCancelled,
+    VenueOrderExpired,
+    VenueOrderRejected,
+    VenueOrderRested,
+    VenueOrderStatus,
+    VenueQuotesMoved,
+    VenueQuotesPulled,
+    VenueRequestArrived,
+    VenueRequestDelayed,
+    VenueResent,
+    VenueSessionAcknowledged,
+    VenueTraded,
+)
+from bot4_exchange_simulator.domain import ACKNOWLEDGE_EVERY, Venue
+from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile
+from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
+from bot4_exchange_simulator.orders import FINISHED_KEPT, State
+from bot4_exchange_simulator.tape import Print, Tape
+
+SESSION = "EXECUTION_0"
+COIN = Instrument(
+    symbol="COIN",
+    base="COIN",
+    quote="CASH",
+    tick=Decimal(1),
+    lot=Decimal(1),
+    quantity_min=Decimal(2),
+    quantity_max=Decimal(1_000),
+    notional_min=Decimal(50),
+)
+# Sellers take two lots in every step, so the market stands at 100 / 101.
+TAPE = Tape(tuple(Print(step * STEP_NS, Decimal(100), Decimal(2), "sell") for step in range(10)))
+
+ACCEPTED = event(VenueOrderAccepted)
+RESTED = event(VenueOrderRested)
+TRADED = event(VenueTraded)
+
+
+def venue(profile: LineProfile = PERFECT, market: bool = False) -> Venue:
+    liquidity = {"COIN": Liquidity(TAPE, COIN.tick, COIN.lot, seed=1)} if market else {}
+    return Venue("sim", {"COIN": COIN}, liquidity, Line(1, profile))
+
+
+def given(*requests: Event, profile: LineProfile = PERFECT, market: bool = False) -> Scenario[State]:
+    """A venue that has heard these requests; nobody else is there, unless there is a market."""
+    return Scenario(venue(profile, market), stream=SESSION).when(*requests)
+
+
+def order(
+    id: str,
+    side: Side,
+    quantity: str,
+    price: str | None = None,
+    account: str = "ann",
+    time_in_force: TimeInForce = "gtc",
+    post_only: bool = False,
+    reduce_only: bool = False,
+    symbol: str = "COIN",
+    expires_at: int = NOON + SECOND,
+) -> OrderSent:
+    type: OrderType = "limit" if price else "market"
+    return OrderSent(
+        order_id=id,
+        child_id=id,
+        account=account,
+        venue="sim",
+        order=Order(
+            client_order_id=id,
+            symbol=symbol,
+            side=side,
+            type=type,
+            quantity=Decimal(quantity),
+            strategy="s",
+            price=Decimal(price) if price else None,
+            time_in_force=time_in_force,
+            post_only=post_only,
+            reduce_only=reduce_only,
+        ),
+        bid=Decimal(99),
+        ask=Decimal(101),
+        sent_at=NOON,
+        expires_at=expires_at,
+    )
+
+
+def buy(id: str, quantity: str, price: str | None = None, **rest: Any) -> OrderSent:
+    return order(id, "buy", quantity, price, **rest)
+
+
+def sell(id: str, quantity: str, price: str | None = None, **rest: Any) -> OrderSent:
+    return order(id, "sell", quantity, price, **rest)
+
+
+def cancel(id: str, sent_at: int = NOON) -> CancelSent:
+    return CancelSent(order_id=id, child_id=id, account="ann", venue="sim", sent_at=sent_at)
+
+
+def query(id: str) -> QuerySent:
+    return QuerySent(order_id=id, child_id=id, account="ann", venue="sim", sent_at=NOON)
+
+
+def resend(number: int, venue: str = "sim") -> ResendRequested:
+    return ResendRequested(venue=venue, session=SESSION, session_sequence=number, sent_at=NOON)
+
+
+def received(number: int, venue: str = "sim") -> FeedAdvanced:
+    """Execution has taken note of this much of the feed."""
+    return FeedAdvanced(venue=venue, session=SESSION, session_sequence=number)
+
+
+def step(scenario: Scenario[State]) -> Scenario[State]:
+    scenario.after(STEP_NS)
+    return scenario.when(Tick(at=scenario.now))
+
+
+def filled(id: str, quantity: str, cumulative: str, leaves: str, **fields: object) -> Expected:
+    return event(VenueFilled, child_id=id, quantity=quantity, cumulative=cumulative, leaves=leaves, **fields)
+
+
+def rejected(id: str, code: str) -> Expected:
+    return event(VenueOrderRejected, child_id=id, code=code)
+
+
+def position(scenario: Scenario[State], account: str) -> int:
+    return scenario.state.positions["COIN"].get(account, 0)
+
+
+def queue(scenario: Scenario[State]) -> list[tuple[str, int]]:
+    return [(resting.order_id, resting.leaves) for resting in scenario.state.books["COIN"].orders()]
+
+
+# Orders
+
+
+def test_an_accepted_order_rests() -> None:
+    asked = buy("b", "5", "100")
+    given(asked).then(
+        VenueOrderAccepted(
+            session=SESSION,
+            session_sequence=1,
+            account="ann",
+            child_id="b",
+            venue_order_id="sim-1",
+            order=asked.order,
+            at=NOON,
+        ),
+        VenueOrderRested(child_id="b", quantity=Decimal(5)),
+    )
+
+
+def test_two_orders_that_meet_trade_at_the_resting_price_and_both_are_told() -> None:
+    given(sell("s", "5", "100", account="bob")).when(buy("b", "3", "102")).then(
+        ACCEPTED,
+        VenueTraded(
+            symbol="COIN",
+            trade_id="sim-1",
+            price=Decimal(100),
+            quantity=Decimal(3),
+            maker_id="s",
+            maker_account="bob",
+            taker_id="b",
+            taker_account="ann",
+            taker_side="buy",
+            at=NOON,
+        ),
+        filled("s", "3", "3", "2", liquidity="maker", side="sell", account="bob", price="100", trade_id="sim-1"),
+        filled("b", "3", "3", "0", liquidity="taker", side="buy", account="ann", price="100", trade_id="sim-1"),
+    )
+
+
+def test_what_a_limit_order_does_not_trade_rests_at_its_price() -> None:
+    crossed = given(sell("s", "5", "100")).when(buy("b", "8", "100", account="bob"))
+    crossed.then(ACCEPTED, TRADED, filled("s", "5", "5", "0"), filled("b", "5", "5", "3"), RESTED)
+    assert queue(crossed) == [("b", 3)]
+
+
+def test_an_ioc_order_trades_and_expires_once() -> None:
+    given(sell("s", "5", "100")).when(buy("b", "8", "100", account="bob", time_in_force="ioc")).then(
+        ACCEPTED,
+        TRADED,
+        filled("s", "5", "5", "0"),
+        filled("b", "5", "5", "3"),
+        event(VenueOrderExpired, child_id="b", quantity="3", reason="unfilled"),
+    )
+
+
+def test_a_market_order_that_finds_nobody_expires() -> None:
+    given(buy("b", "8")).then(ACCEPTED, event(VenueOrderExpired, child_id="b", quantity="8", reason="unfilled"))
+
+
+def test_a_market_order_sweeps_from_the_best_price_on() -> None:
+    swept = given(sell("dear", "5", "102"), sell("cheap", "5", "100"), sell("later", "5", "100"))
+    swept.when(buy("b", "12", account="bob"))
+    trades = [(each.maker_id, str(each.price)) for each in swept.said if isinstance(each, VenueTraded)]
+    assert trades == [("cheap", "100"), ("later", "100"), ("dear", "102")]
+    assert queue(swept) == [("dear", 3)]
+
+
+def test_a_partly_filled_maker_keeps_the_front_of_its_queue() -> None:
+    given(sell("first", "5", "100"), sell("second", "5", "100"), buy("b", "2", "100", account="bob")).when(
+        buy("c", "4", "100", account="bob")
+    ).then(
+        ACCEPTED,
+        event(VenueTraded, maker_id="first", quantity="3"),
+        filled("first", "3", "5", "0"),
+        filled("c", "3", "3", "1"),
+        event(VenueTraded, maker_id="second", quantity="1"),
+        filled("second", "1", "1", "4"),
+        filled("c", "1", "4", "0"),
+    )
+
+
+def test_trades_move_positions_and_a_flat_one_is_forgotten() -> None:
+    scenario = given(sell("s", "5", "100", account="bob"), buy("b", "5", "100"))
+    assert (position(scenario, "ann"), position(scenario, "bob")) == (5, -5)
+    scenario.when(buy("c", "8", "100", account="bob"), sell("t", "8", "100"))
+    assert (position(scenario, "ann"), position(scenario, "bob")) == (-3, 3)
+    scenario.when(sell("u", "3", "100", account="bob"), buy("d", "3", "100"))
+    assert scenario.state.positions == {"COIN": {}}
+
+
+def test_an_account_that_trades_with_itself_is_told_both_sides_and_keeps_its_position() -> None:
+    scenario = given(sell("s", "5", "100"), buy("b", "5", "100"))
+    assert position(scenario, "ann") == 0
+    told = [(each.child_id, each.trade_id) for each in scenario.said if isinstance(each, VenueFilled)]
+    assert told == [("s", "sim-1"), ("b", "sim-1")]
+
+
+def test_numbers_with_exponents_trade_like_others() -> None:
+    given(sell("s", "1E+2", "1E+2")).when(buy("b", "100.0", "100.00", account="bob")).then(
+        ACCEPTED, TRADED, filled("s", "100", "100", "0"), filled("b", "100", "100", "0")
+    )
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (buy("b", "5", "100", symbol="DOGE"), "UNKNOWN_SYMBOL"),
+        (buy("b", "5.5", "100"), "LOT_SIZE"),
+        (buy("b", "5", "100.5"), "TICK_SIZE"),
+        (buy("b", "1", "100"), "QUANTITY_RANGE"),
+        (buy("b", "2", "24"), "NOTIONAL_TOO_SMALL"),
+        (buy("b", "1E-999999999", "100"), "BAD_FIELD"),
+        (buy("b", "5", "100", post_only=True, time_in_force="ioc"), "BAD_FIELD"),
+        (buy("b", "5", "100", expires_at=NOON - 1), "REQUEST_EXPIRED"),
+        (sell("b", "5", "100", reduce_only=True), "REDUCE_ONLY"),
+    ],
+)
+def test_a_bad_order_is_rejected_with_its_code(bad: OrderSent, code: str) -> None:
+    scenario = given(bad).then(rejected("b", code))
+    assert scenario.state.live == {}
+    assert queue(scenario) == []
+
+
+def test_a_request_is_good_to_the_end_of_its_window() -> None:
+    given(buy("b", "5", "100", expires_at=NOON)).then(ACCEPTED, RESTED)
+
+
+def test_an_id_that_is_live_is_not_accepted_again() -> None:
+    scenario = given(buy("b", "5", "100")).when(buy("b", "5", "100"))
+    scenario.then(rejected("b", "DUPLICATE_ORDER"))
+    assert queue(scenario) == [("b", 5)]
+    scenario.when(query("b")).then(event(VenueOrderStatus, state="open"))
+
+
+def test_an_id_that_was_used_is_not_accepted_again() -> None:
+    scenario = given(buy("b", "5", "100"), cancel("b")).when(buy("b", "5", "100"))
+    scenario.then(rejected("b", "DUPLICATE_ORDER"))
+    scenario.when(query("b")).then(event(VenueOrderStatus, state="cancelled"))
+
+
+def test_a_post_only_order_that_would_take_is_rejected_whole() -> None:
+    scenario = given(sell("s", "2", "100"))
+    scenario.when(buy("b", "5", "100", post_only=True)).then(rejected("b", "POST_ONLY_WOULD_CROSS"))
+    scenario.when(buy("c", "5", "99", post_only=True)).then(ACCEPTED, RESTED)
+
+
+# Reduce-only
+
+
+def holding(account: str, quantity: str) -> Scenario[State]:
+    """The account has bought that much from bob, and nothing rests."""
+    return given(sell("s0", quantity, "100", account="bob"), buy("b0", quantity, "100", account=account))
+
+
+def test_a_reduce_only_order_that_would_enlarge_the_position_is_rejected() -> None:
+    holding("ann", "5").when(buy("b", "5", "100", reduce_only=True)).then(rejected("b", "REDUCE_ONLY"))
+
+
+def test_a_reduce_only_order_trades_no_more_than_the_position() -> None:
+    scenario = holding("ann", "5").when(buy("deep", "50", "100", account="cid"))
+    scenario.when(sell("s", "8", "100", reduce_only=True)).then(
+        ACCEPTED,
+        event(VenueTraded, quantity="5"),
+        filled("deep", "5", "5", "45"),
+        filled("s", "5", "5", "3"),
+        event(VenueOrderExpired, child_id="s", quantity="3", reason="reduce_only"),
+    )
+    assert position(scenario, "ann") == 0
+
+
+def test_a_reduce_only_order_rests_while_there_is_a_position() -> None:
+    scenario = holding("ann", "5").when(sell("s", "8", "105", reduce_only=True)).then(ACCEPTED, RESTED)
+    scenario.when(buy("b", "20", "105", account="cid")).then(
+        ACCEPTED,
+        event(VenueTraded, quantity="5"),
+        filled("s", "5", "5", "3"),
+        filled("b", "5", "5", "15"),
+        event(VenueOrderCancelled, child_id="s", quantity="3", reason="reduce_only"),
+        RESTED,
+    )
+
+
+def test_a_resting_reduce_only_order_without_a_position_is_cancelled_when_it_is_met() -> None:
+    scenario = holding("ann", "5").when(
+        sell("s", "5", "105", reduce_only=True), buy("d", "5", "100", account="cid"), sell("t", "5", "100")
+    )
+    scenario.when(buy("b", "2", "105", account="cid")).then(
+        ACCEPTED, event(VenueOrderCancelled, child_id="s", quantity="5", reason="reduce_only"), RESTED
+    )
+
+
+def test_a_reduce_only_order_that_met_only_its_own_account_does_not_rest_across_the_market() -> None:
+    """The trade with itself took nothing off the position: what is left could still reduce, and would still cross."""
+    scenario = holding("ann", "5").when(buy("own", "9", "100"))
+    scenario.when(sell("s", "8", "100", reduce_only=True)).then(
+        ACCEPTED,
+        event(VenueTraded, quantity="5"),
+        filled("own", "5", "5", "4"),
+        filled("s", "5", "5", "3"),
+        event(VenueOrderExpired, child_id="s", quantity="3", reason="reduce_only"),
+    )
+    assert position(scenario, "ann") == 5
+    assert queue(scenario) == [("own", 4)]
+
+
+# Cancels and queries
+
+
+def test_a_cancel_takes_what_is_left() -> None:
+    scenario = given(buy("b", "5", "100"), sell("s", "2", "100", account="bob")).when(cancel("b"))
+    scenario.then(event(VenueOrderCancelled, child_id="b", quantity="3", reason="requested"))
+    assert queue(scenario) == []
+
+
+def test_a_cancel_of_an_order_that_is_over_is_rejected() -> None:
+    given(buy("b", "5", "100"), cancel("b")).when(cancel("b")).then(event(VenueCancelRejected, code="ORDER_IS_OVER"))
+
+
+def test_a_cancel_of_an_unknown_order_is_rejected() -> None:
+    given(cancel("b")).then(event(VenueCancelRejected, child_id="b", code="UNKNOWN_ORDER"))
+
+
+@pytest.mark.parametrize(
+    ("past", "state", "cumulative", "leaves"),
+    [
+        ([], "unknown", "0", "0"),
+        ([buy("b", "5", "100")], "open", "0", "5"),
+        ([buy("b", "5", "100"), sell("s", "2", "100", account="bob")], "open", "2", "3"),
+        ([buy("b", "5", "100"), sell("s", "5", "100", account="bob")], "filled", "5", "0"),
+        ([buy("b", "5", "100"), sell("s", "2", "100", account="bob"), cancel("b")], "cancelled", "2", "0"),
+        ([buy("b", "5")], "expired", "0", "0"),
+        ([buy("b", "1")], "rejected", "0", "0"),
+    ],
+)
+def test_a_query_is_answered(past: list[Event], state: str, cumulative: str, leaves: str) -> None:
+    given(*past).when(query("b")).then(
+        event(VenueOrderStatus, child_id="b", state=state, cumulative=cumulative, leaves=leaves)
+    )
+
+
+def test_requests_to_another_venue_are_none_of_ours() -> None:
+    elsewhere = msgspec.structs.replace(buy("b", "5", "100"), venue="other")
+    given(elsewhere, resend(1, venue="other")).then_nothing()
+
+
+def test_finished_orders_are_remembered_up_to_a_number() -> None:
+    """One acceptance and one end, so often that the first ones are forgotten."""
+    decider, state = venue(), venue().initial()
+    accepted, _, cancelled = given(buy("b", "5", "100"), cancel("b")).log
+    for number in range(FINISHED_KEPT + 2):
+        told = {"child_id": f"{number}", "session_sequence": number + 1}
+        decider.evolve(state, msgspec.structs.replace(accepted, **told))
+        decider.evolve(state, msgspec.structs.replace(cancelled, **told))
+    assert len(state.finished) == FINISHED_KEPT
+    assert next(iter(state.finished)) == "2"
+
+
+# The rest of the market
+
+
+def test_the_market_quotes_at_its_first_tick_and_every_step_after() -> None:
+    scenario = given(market=True)
+    assert scenario.decider.deadline(scenario.state) == 0
+    scenario.when(Tick(at=NOON)).then(
+        event(VenueQuotesPulled, symbol="COIN"), event(VenueQuotesMoved, step=1), event(VenueTraded)
+    )
+    assert scenario.decider.deadline(scenario.state) == NOON + STEP_NS
+    scenario.after(STEP_NS - 1)
+    scenario.when(Tick(at=scenario.now)).then_nothing()
+
+
+def test_the_markets_takers_fill_a_resting_order_bit_by_bit() -> None:
+    scenario = given(buy("b", "5", "100"), market=True)
+    told: list[list[str]] = []
+    for _ in range(3):
+        step(scenario)
+        fills = [each for each in scenario.said if isinstance(each, VenueFilled)]
+        told += [[str(each.quantity), str(each.cumulative), str(each.leaves)] for each in fills]
+    assert told == [["2", "2", "3"], ["2", "4", "1"], ["1", "5", "0"]]
+    assert scenario.state.live == {}
+
+
+def test_new_quotes_that_cross_a_resting_order_trade_at_its_price() -> None:
+    scenario = step(given(buy("b", "3", "105"), market=True))
+    first = next(each for each in scenario.said if isinstance(each, VenueTraded))
+    assert event(VenueTraded, maker_id="b", price="105", quantity="3", taker_side="sell").matches(first)
+
+
+def test_an_order_meets_the_markets_quotes() -> None:
+    scenario = step(given(market=True))
+    scenario.when(buy("b", "3", account="ann"))
+    scenario.then(ACCEPTED, event(VenueTraded, price="101", maker_account="market"), filled("b", "3", "3", "0"))
+    assert scenario.state.positions == {"COIN": {"ann": 3}}
+
+
+def test_behind_time_the_market_takes_one_step_not_all_it_missed() -> None:
+    scenario = step(given(market=True)).after(3_600 * SECOND)
+    scenario.when(Tick(at=scenario.now))
+    assert scenario.state.steps == {"COIN": 2}
+    assert scenario.decider.deadline(scenario.state) == scenario.now + STEP_NS
+
+
+# The line
+
+
+def test_a_delayed_request_arrives_when_it_is_due() -> None:
+    slow = given(buy("b", "5", "100"), profile=LineProfile(entry_ms_median=5.0))
+    slow.then(event(VenueRequestDelayed, session=SESSION))
+    due_at = slow.decider.deadline(slow.state)
+    assert due_at is not None and due_at > NOON
+    slow.when(Tick(at=due_at - 1)).then_nothing()
+    slow.when(Tick(at=due_at)).then(event(VenueRequestArrived), event(VenueOrderAccepted, at=due_at), RESTED)
+    assert slow.decider.deadline(slow.state) is None
+
+
+def test_delayed_requests_arrive_in_the_order_they_are_due() -> None:
+    slow = given(*(buy(f"{number}", "5", "100") for number in range(20)), profile=LineProfile(entry_ms_median=5.0))
+    slow.after(60 * MILLISECOND).when(Tick(at=slow.now))
+    arrived = [each.child_id for each in slow.said if isinstance(each, VenueOrderAccepted)]
+    assert len(arrived) == 20
+    assert arrived != sorted(arrived, key=int)
+
+
+def test_a_request_too_long_on_its_way_is_rejected() -> None:
+    slow = given(buy("b", "5", "100", expires_at=NOON), profile=LineProfile(entry_ms_median=5.0))
+    slow.after(SECOND).when(Tick(at=slow.now)).then(event(VenueRequestArrived), rejected("b", "REQUEST_EXPIRED"))
+
+
+def test_the_same_cancel_twice_under_way_arrives_twice() -> None:
+    slow = given(cancel("b"), cancel("b"), profile=LineProfile(entry_ms_median=5.0))
+    slow.after(SECOND).when(Tick(at=slow.now)).then(
+        event(VenueRequestArrived), event(VenueCancelRejected), event(VenueRequestArrived), event(VenueCancelRejected)
+    )
+    assert slow.state.delayed == []
+
+
+def test_a_lost_request_leaves_only_the_fault() -> None:
+    given(buy("b", "5", "100"), profile=LineProfile(drop_request=1.0)).then(
+        FeedFault(session=SESSION, kind="drop_request", child_id="b")
+    )
+
+
+def outgoing(scenario: Scenario[State], trace: str | None = None) -> list[tuple[str, int, int]]:
+    """Kind, number and delay of what is told of the last decision."""
+    said: list[Any] = scenario.said
+    frame = Frame(
+        writer="venue", number=1, previous="", decided_at=NOON, decisions=[Decision(events=said, trace=trace)]
+    )
+    decider = scenario.decider
+    assert isinstance(decider, Venue)
+    return [
+        (type(each.spoken.event).__name__, getattr(each.spoken.event, "session_sequence", 0), each.delay_ns)
+        for each in decider.told(scenario.state, frame)
+    ]
+
+
+def test_on_a_perfect_line_everything_told_is_told_once_and_at_once() -> None:
+    scenario = given(sell("s", "5", "100")).when(buy("b", "5", "100", account="bob"))
+    assert outgoing(scenario) == [("VenueOrderAccepted", 2, 0), ("VenueFilled", 3, 0), ("VenueFilled", 4, 0)]
+
+
+def test_a_dropped_message_is_not_told() -> None:
+    scenario = given(buy("b", "5", "100"), profile=LineProfile(drop=1.0))
+    scenario.then(ACCEPTED, FeedFault(session=SESSION, kind="drop", session_sequence=1), RESTED)
+    assert outgoing(scenario) == []
+
+
+def test_a_duplicated_message_is_told_twice() -> None:
+    scenario = given(buy("b", "5", "100"), profile=LineProfile(duplicate=1.0))
+    scenario.then(ACCEPTED, FeedFault(session=SESSION, kind="duplicate", session_sequence=1), RESTED)
+    assert outgoing(scenario) == [("VenueOrderAccepted", 1, 0)] * 2
+
+
+def test_a_reordered_message_is_told_late() -> None:
+    scenario = given(buy("b", "5", "100"), profile=LineProfile(reorder=1.0))
+    fault = scenario.said[1]
+    assert isinstance(fault, FeedFault)
+    assert fault.kind == "delay"
+    assert fault.delay_ns >= 10 * MILLISECOND
+    assert outgoing(scenario) == [("VenueOrderAccepted", 1, fault.delay_ns)]
+
+
+def test_a_slow_line_delays_every_message() -> None:
+    scenario = given(buy("b", "5", "100"), profile=LineProfile(feed_ms_median=5.0))
+    assert outgoing(scenario)[0][2] > 0
+
+
+# Sessions
+
+
+def test_each_session_has_its_own_numbers_without_a_gap() -> None:
+    scenario = given(sell("s", "5", "100", account="bob"))
+    scenario.stream = "EXECUTION_1"
+    scenario.when(buy("b", "3", "100"), cancel("s"))
+    told = [
+        (each.session, each.session_sequence)
+        for each in scenario.log
+        if isinstance(each, VenueOrderAccepted | VenueFilled | VenueCancelRejected | VenueOrderCancelled)
+    ]
+    assert [number for session, number in told if session == "EXECUTION_0"] == [1, 2]
+    assert [number for session, number in told if session == "EXECUTION_1"] == [1, 2, 3]
+
+
+def test_what_the_client_missed_is_told_again_from_there_to_the_end() -> None:
+    scenario = given(*(buy(f"{number}", "5", "100") for number in range(5)), profile=LineProfile(drop=1.0))
+    scenario.when(resend(3)).then(VenueResent(session=SESSION, session_sequence=3, through=5))
+    assert outgoing(scenario) == [("VenueOrderAccepted", number, 0) for number in (3, 4, 5)]
+
+
+def test_with_nothing_missed_nothing_is_told_again() -> None:
+    given(buy("b", "5", "100")).when(resend(2)).then_nothing()
+    given().when(resend(1)).then_nothing()
+
+
+def test_what_came_after_the_resend_was_decided_is_not_part_of_it() -> None:
+    scenario = given(buy("b", "5", "100")).when(resend(1))
+    decided = list(scenario.said)
+    scenario.when(buy("c", "5", "100"))
+    scenario.said = decided
+    assert outgoing(scenario) == [("VenueOrderAccepted", 1, 0)]
+
+
+def talkative() -> Scenario[State]:
+    """One message more than it takes for the venue to take note of what the client has."""
+    return given(*(query("b") for _ in range(ACKNOWLEDGE_EVERY + 1)))
+
+
+def test_what_the_client_has_is_no_longer_kept_for_it() -> None:
+    scenario = talkative()
+    scenario.when(received(ACKNOWLEDGE_EVERY - 1)).then_nothing()
+    scenario.when(received(ACKNOWLEDGE_EVERY)).then(
+        VenueSessionAcknowledged(session=SESSION, session_sequence=ACKNOWLEDGE_EVERY)
+    )
+    assert [each.session_sequence for each in scenario.state.session(SESSION).told] == [ACKNOWLEDGE_EVERY + 1]
+    scenario.when(resend(ACKNOWLEDGE_EVERY + 1))
+    assert outgoing(scenario) == [("VenueOrderStatus", ACKNOWLEDGE_EVERY + 1, 0)]
+
+
+def test_nobody_has_more_than_they_were_told() -> None:
+    talkative().when(received(ACKNOWLEDGE_EVERY + 2)).then_nothing()
+    given().when(received(ACKNOWLEDGE_EVERY)).then_nothing()
+
+
+def test_the_numbers_of_another_venue_are_not_ours() -> None:
+    talkative().when(received(ACKNOWLEDGE_EVERY, venue="other")).then_nothing()
+
+
+def test_the_pulse_tells_the_market_and_how_far_each_feed_has_come() -> None:
+    scenario = step(given(buy("b", "5", "100"), market=True))
+    decider = scenario.decider
+    assert isinstance(decider, Venue)
+    quote, beat = [each.spoken for each in decider.pulse(scenario.state, scenario.now)]
+    assert isinstance(quote.event, Quote)
+    assert (quote.event.bid, quote.event.ask) == (Decimal(100), Decimal(101))
+    told = scenario.state.session(SESSION).sequence
+    assert beat == Spoken(SessionHeartbeat(venue="sim", session=SESSION, session_sequence=told, at=scenario.now))
+
+
+def test_a_market_with_one_empty_side_has_no_quote() -> None:
+    scenario = given(buy("b", "5", "100"))
+    decider = scenario.decider
+    assert isinstance(decider, Venue)
+    assert [type(each.spoken.event) for each in decider.pulse(scenario.state, NOON)] == [SessionHeartbeat]
+
+
+# Snapshots
+
+
+def test_a_snapshot_keeps_every_queue_as_it_is() -> None:
+    scenario = given(
+        sell("a", "5", "100"), sell("b", "5", "100"), buy("x", "2", "100", account="bob"), sell("c", "5", "99")
+    )
+    scenario.when(cancel("c"), sell("c2", "5", "100"), buy("y", "4", "90"), buy("z", "4", "91"))
+    restored = scenario.decider.load(encode_state(scenario.decider, scenario.state))
+    rests = [(resting.order_id, resting.leaves) for resting in restored.books["COIN"].orders()]
+    assert rests == [("z", 4), ("y", 4), ("a", 3), ("b", 5), ("c2", 5)]
+
+
+def test_a_symbol_listed_since_the_snapshot_begins_empty() -> None:
+    scenario = given(buy("b", "5", "100"))
+    listed = {"COIN": COIN, "NEW": msgspec.structs.replace(COIN, symbol="NEW")}
+    later = Venue("sim", listed, {}, Line(1, PERFECT))
+    restored = later.load(encode_state(scenario.decider, scenario.state))
+    assert list(restored.books) == ["COIN", "NEW"]
+    assert (restored.steps, restored.next_step_at) == ({"COIN": 0, "NEW": 0}, {"COIN": 0, "NEW": 0})
