@@ -421,7 +421,8 @@ def _pnl(changes: Changes, known: Known) -> list[Row]:
         holding = holdings.setdefault(key, Holding())
         for entry in entries:
             if isinstance(entry, CostRecorded):
-                holding.costs += entry.total
+                # Slippage is in the prices of the fills already; only fees come on top.
+                holding.costs += entry.fee
             else:
                 holding.trade(signed(entry.side, entry.quantity), entry.price)
     return [PnlRow(**key._asdict(), **asdict(holding)) for key, holding in holdings.items()]

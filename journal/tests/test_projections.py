@@ -85,11 +85,11 @@ def test_a_position_is_the_sum_of_its_fills() -> None:
     assert abs(position.quantity) == sum(fill.quantity for fill in fills)
 
 
-def test_profit_and_loss_carry_the_costs() -> None:
+def test_profit_and_loss_carry_the_fees() -> None:
     [holding] = rows(PnlRow, "stopped")
     costs = rows(CostRow, "stopped")
     assert holding.quantity == holding.basis == 0
-    assert holding.costs == sum(cost.total for cost in costs)
+    assert holding.costs == sum(cost.fee for cost in costs)
     assert holding.fills == len(costs) == 4
 
 

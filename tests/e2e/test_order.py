@@ -164,16 +164,19 @@ def test_the_kill_switch_cancels_and_refuses_until_it_is_reset(http: httpx.Clien
 
 
 def test_a_stop_closes_the_position_it_protects(http: httpx.Client) -> None:
-    bid, _ = market(http)
-    stop = (bid - Decimal("0.5")).quantize(Decimal("0.01"))
-    bought = http.post("/v1/orders", json=order(strategy="stopped", stop_loss=str(stop))).json()
+    def bought() -> Body | None:
+        """A small stop distance, so that the market soon reaches it; at times it has already."""
+        bid, _ = market(http)
+        stop = (bid - Decimal(1)).quantize(Decimal("0.01"))
+        placed: Body = http.post("/v1/orders", json=order(strategy="stopped", stop_loss=str(stop))).json()
+        return placed if placed.get("status") == "filled" else None
 
-    def is_flat() -> bool:
-        held = http.get("/v1/positions").json()["positions"]
-        return not any(s["strategy"] == "stopped" for p in held for s in p["strategies"] if s["quantity"] != "0")
-
-    assert bought["status"] in ("filled", "refused")
-    eventually(is_flat, seconds=90)
+    entry = next(placed for placed in (bought() for _ in range(20)) if placed is not None)
+    exit_id = f"{entry['order_id']}-stop1"
+    eventually(lambda: http.get(f"/v1/orders/{exit_id}").status_code == 200, seconds=60)
+    eventually(lambda: http.get(f"/v1/orders/{exit_id}").json()["status"] == "filled")
+    held = http.get("/v1/positions").json()["positions"]
+    assert not any(s["strategy"] == "stopped" for p in held for s in p["strategies"] if s["quantity"] != "0")
 
 
 def test_every_service_shows_health_and_figures(run: Run, http: httpx.Client) -> None:

@@ -25,7 +25,7 @@ from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrd
 from bot4_common.messages.market import Quote, decode_spoken
 from bot4_common.messages.risk import CancelApproved, CancelRefused, KillSwitchEngaged, KillSwitchReset
 from bot4_common.messages.terms import Order
-from bot4_common.orders import AT_VENUE, RANK, OrderRecord, fingerprint
+from bot4_common.orders import AT_VENUE, OVER, RANK, OrderRecord, fingerprint
 from bot4_gateway.asked import Asked, Placed
 from bot4_gateway.figures import Figures
 from bot4_gateway.history import PAGE
@@ -209,11 +209,10 @@ class Desk:
 
     async def wait(self, account: str, order_id: str, ack: Ack, deadline: float) -> bool:
         """Whether the order has come as far as `ack` before `deadline` (time of the event loop)."""
-        rank = _REACHED[ack]
         record = self.view.order(account, order_id)
-        if record is not None and RANK[record.status] >= rank:
+        if record is not None and _has_reached(record, ack):
             return True
-        waiter = self._watch(order_id, lambda record, _: RANK[record.status] >= rank)
+        waiter = self._watch(order_id, lambda record, _: _has_reached(record, ack))
         try:
             return await self._within(deadline, waiter.done)
         finally:
@@ -447,6 +446,12 @@ class Desk:
             timer.cancel()
         if self._failure is not None:
             raise self._failure
+
+
+def _has_reached(record: OrderRecord, ack: Ack) -> bool:
+    """An order that cannot rest is over as soon as the venue has it: its caller wants to hear the end."""
+    ends_at_once = ack == "venue" and (record.order.type == "market" or record.order.time_in_force == "ioc")
+    return RANK[record.status] >= (OVER if ends_at_once else _REACHED[ack])
 
 
 def _check_name(field: str, value: str) -> None:
