@@ -1,6 +1,7 @@
 """Which commands does `bot4` know? What each takes and prints; how it is done stands in the module it imports.
 
-Modules that only some commands need are imported inside these, so that `bot4 status` answers at once.
+Modules that only some commands need are imported inside these, so that `bot4 status` answers at once, and a system is
+looked for before time is spent on importing what would use it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -22,13 +25,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bot4_cli import starting
-from bot4_cli.running import Run, read, statuses, up_command
+from bot4_cli.running import HERE, Run, naming, read, statuses
 from bot4_cli.trouble import FOUND, Trouble
 
 if TYPE_CHECKING:
     from bot4_cli.client import Client
 
-HERE = Path(".bot4")
+STOPPING = "Stopping: gateway first, broker last"
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -103,15 +106,14 @@ def up(
         if detach:
             return
         console.print("Running until Ctrl-C.")
-        supervisor.wait()
-        raise Trouble(f"the supervisor has ended: see {data / 'logs' / 'supervisor.log'}")
-    except (Trouble, KeyboardInterrupt) as end:
-        with console.status("Stopping: gateway first, broker last"):
-            supervisor.terminate()
-            supervisor.wait()
-        if isinstance(end, Trouble):
-            raise
-        console.print(f"Stopped. The journal is kept: `{up_command(data)}` goes on from it.")
+        if supervisor.wait() != 0:
+            raise Trouble(f"the supervisor has ended: see {data / 'logs' / 'supervisor.log'}")
+    except KeyboardInterrupt:
+        _stop(supervisor)
+    except Trouble:
+        _stop(supervisor)
+        raise
+    _say_stopped(data)
 
 
 @commands.command()
@@ -120,9 +122,9 @@ def down(data: Data = HERE) -> None:
 
     Example: `bot4 down --data /tmp/mine`
     """
-    with console.status("Stopping: gateway first, broker last"):
+    with console.status(STOPPING):
         starting.stop(data)
-    console.print(f"Stopped. The journal is kept: `{up_command(data)}` goes on from it.")
+    _say_stopped(data)
 
 
 @commands.command()
@@ -166,11 +168,9 @@ def audit(data: Data = HERE, as_json: AsJson = False) -> None:
 
     Example: `bot4 audit --json`
     """
-    import msgspec
-
+    run = read(data)
     from bot4_cli import proofs, tables
 
-    run = read(data)
     with _progress("Auditing", as_json) as progress:
         report, snapshots = asyncio.run(proofs.audit(run, progress))
     findings = [*report.findings, *snapshots]
@@ -216,8 +216,6 @@ def order_place(
     Example: `bot4 order place --symbol BTC-USDT --side buy --quantity 0.01 --stop-loss 50000`
     """
     from secrets import token_hex
-
-    import msgspec
 
     from bot4_cli import tables
     from bot4_common.messages.terms import Order
@@ -320,11 +318,9 @@ def journal_verify(data: Data = HERE, as_json: AsJson = False) -> None:
 
     Example: `bot4 journal verify`
     """
-    import msgspec
-
+    run = read(data)
     from bot4_cli import proofs, tables
 
-    run = read(data)
     with _progress("Verifying", as_json) as progress:
         verified = asyncio.run(proofs.verify(run, progress))
     if as_json:
@@ -350,11 +346,9 @@ def journal_replay(
 
     Example: `bot4 journal replay --to 1000`
     """
-    import msgspec
-
+    run = read(data)
     from bot4_cli import proofs, tables
 
-    run = read(data)
     with _progress("Replaying", as_json) as progress:
         sequence, states = asyncio.run(proofs.replay(run, to, progress))
     if as_json:
@@ -370,9 +364,9 @@ def projections_rebuild(data: Data = HERE) -> None:
 
     Example: `bot4 projections rebuild`
     """
+    run = read(data)
     from bot4_cli import proofs
 
-    run = read(data)
     with _progress("Rebuilding", quiet=False) as progress:
         asyncio.run(proofs.rebuild_projections(run, progress))
     console.print("[bold green]Rebuilt[/]")
@@ -392,8 +386,6 @@ def drill_kill(
 
     Example: `bot4 drill kill risk --times 3`
     """
-    import msgspec
-
     from bot4_cli import tables
     from bot4_cli.drill import RECOVERY_S, drill
 
@@ -417,17 +409,15 @@ def _demo(data: Path) -> None:
 
 
 def _client(data: Path, account: str) -> Client:
+    run = read(data)
     from bot4_cli.client import Client
 
-    run = read(data)
     if account not in run.api_keys:
         raise Trouble(f"there is no account {account}: choose one of {', '.join(run.api_keys)}")
     return Client(run.url, run.api_keys[account])
 
 
 def _show(value: object, table: Table, as_json: bool) -> None:
-    import msgspec
-
     if as_json:
         print(json.dumps(msgspec.to_builtins(value), indent=2))
     else:
@@ -454,12 +444,25 @@ def _check_tape(path: Path) -> None:
         raise Trouble(str(error)) from None
 
 
+def _stop(supervisor: subprocess.Popen[bytes]) -> None:
+    """In good order also for the impatient: it is over in seconds, and a second Ctrl-C would only leave us unaware."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with console.status(STOPPING):
+        supervisor.terminate()
+        supervisor.wait()
+
+
+def _say_stopped(data: Path) -> None:
+    console.print(f"Stopped. The journal is kept: `bot4 up{naming(data)}` goes on from it.", soft_wrap=True)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def _welcome(run: Run, data: Path, detached: bool) -> None:
-    option = "" if data == HERE else f" --data {data}"
+    option = naming(data)
     say = partial(console.print, soft_wrap=True, highlight=False)
     say(f"[bold green]bot4 is ready at {run.url}[/]")
     say(f"  API documentation  {run.url}/docs   (X-API-Key: {run.api_key})")

@@ -16,7 +16,7 @@ from bot4_cli import proofs, tables
 from bot4_cli.client import Client
 from bot4_cli.drill import RECOVERY_S, drill
 from bot4_cli.load import Market, Sent, cancel, get, place
-from bot4_cli.running import Run, read
+from bot4_cli.running import Run, naming, read
 from bot4_cli.strategies import Touch, View, Wishes, Working, leave, maker, momentum
 from bot4_cli.wire import Wires
 from bot4_common import instruments
@@ -34,7 +34,7 @@ TOUCHES_MAX = 50
 # At most four quotes, their cancels and the looks of two strategies at a time.
 CONNECTIONS = 24
 # Rows shown of the newest orders and fills; and what the gateway gives at most, more than trade in that time.
-SHOWN = 6
+SHOWN = 4
 ORDERS_MAX = 1_000
 BURST_RATE = 100.0
 
@@ -132,13 +132,13 @@ async def demonstrate(data: Path, console: Console) -> bool:
     console.print(tables.outcome(outcome))
     if outcome.passed:
         console.print(f"[bold green]Every invariant holds[/] in {outcome.audited_frames:,} frames.")
-        console.print(f"See more of it: bot4 order list --account {ACCOUNT}, bot4 journal tail, bot4 audit")
+        console.print(f"All of it again: bot4 order list{naming(data)} --account {ACCOUNT}", soft_wrap=True)
     return outcome.passed
 
 
 async def _trade(run: Run, console: Console) -> list[Sent]:
     wires = Wires(run.url, run.api_keys[ACCOUNT], CONNECTIONS)
-    listed, id = instruments.shipped(), token_hex(3)
+    listed, id = instruments.shipped(), token_hex(2)
     traders = [
         Trader(wires, "momentum", momentum, listed["BTC-USDT"], id),
         Trader(wires, "maker", maker, listed["ETH-USDT"], id),

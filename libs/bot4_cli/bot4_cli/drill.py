@@ -110,9 +110,8 @@ def differences(first: Sent, second: Sent) -> list[str]:
     """An order that was journaled is the same order when asked for again. What never was may be done now."""
     if not first.order_id or second.order_id == first.order_id:
         return []
-    return [
-        f"{first.order.client_order_id} was {first.order_id}, asked for again it is {second.order_id or second.code}"
-    ]
+    again = second.order_id or second.code
+    return [f"{first.order.client_order_id} was {first.order_id}, and is {again} when repeated"]
 
 
 def in_bound(seconds: float | None) -> bool:

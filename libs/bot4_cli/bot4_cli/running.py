@@ -15,6 +15,9 @@ import msgspec
 from bot4_cli.postgres import answers
 from bot4_cli.trouble import Trouble
 
+# The folder of a system whose user names none.
+HERE = Path(".bot4")
+
 # A living service answers its probe at once; one that is starting or hangs does not keep the others waiting.
 PROBE_TIMEOUT_S = 1.0
 
@@ -144,12 +147,13 @@ def read(data: Path) -> Run:
     """The system that runs in the folder. Raises `Trouble` when none does."""
     run = running(data)
     if run is None:
-        raise Trouble(f"no system runs in {data}: start one with `{up_command(data)}`")
+        raise Trouble(f"no system runs in {data}: start one with `bot4 up{naming(data)}`")
     return run
 
 
-def up_command(data: Path) -> str:
-    return "bot4 up" if data == Path(".bot4") else f"bot4 up --data {data}"
+def naming(data: Path) -> str:
+    """The option by which a command finds the folder; nothing for the one where it looks anyway."""
+    return "" if data == HERE else f" --data {data}"
 
 
 def statuses(run: Run) -> list[Status]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bot4_cli.running import Run, Status, is_running, read, running, statuses
+from bot4_cli.running import Run, Status, is_running, naming, read, running, statuses
 from bot4_cli.stack import Plan
 from bot4_cli.supervisor import STOP_S, log_file
 from bot4_cli.trouble import Trouble
@@ -37,7 +37,7 @@ def refuse_second(data: Path) -> None:
     """Raises `Trouble` when a system already runs in the folder."""
     run = running(data)
     if run is not None:
-        raise Trouble(f"a system already runs in {data}, at {run.url}: see `bot4 status`, stop it with `bot4 down`")
+        raise Trouble(f"a system already runs in {data}, at {run.url}: see `bot4 status{naming(data)}`")
 
 
 def start(plan: Plan) -> subprocess.Popen[bytes]:

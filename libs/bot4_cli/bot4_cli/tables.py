@@ -38,9 +38,12 @@ COLOURS = {
 }
 
 
-def table(*columns: str) -> Table:
-    """Without lines between the columns, so that most fits into 80 characters."""
-    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+def table(*columns: str, numbers: bool = False) -> Table:
+    """Without lines between the columns, so that most fits into 80 characters. `numbers`: all but the first column."""
+    shown = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in shown.columns[1:] if numbers else ():
+        column.justify = "right"
+    return shown
 
 
 def processes(now: Sequence[Status]) -> Table:
@@ -73,7 +76,7 @@ def orders_counted(listed: Iterable[OrderAnswer]) -> Table:
     counts = Counter((each.strategy, each.status) for each in listed)
     strategies = sorted({strategy for strategy, _ in counts})
     statuses = sorted({status for _, status in counts}, key=lambda status: -sum(counts[s, status] for s in strategies))
-    shown = table("strategy", "orders", *statuses)
+    shown = table("strategy", "orders", *statuses, numbers=True)
     for strategy in strategies:
         row = [counts[strategy, status] for status in statuses]
         shown.add_row(strategy, str(sum(row)), *(str(count or "") for count in row))
@@ -89,7 +92,7 @@ def fills(listed: Iterable[FillAnswer]) -> Table:
 
 
 def results(listed: Iterable[ResultAnswer]) -> Table:
-    shown = table("strategy", "fills", "realized", "unrealized", "gross", "fees", "net", "")
+    shown = table("strategy", "fills", "realized", "unrealized", "gross", "fees", "net", "", numbers=True)
     for each in listed:
         amounts = (each.realized, each.unrealized, each.gross, each.costs, each.net)
         shown.add_row(each.strategy, str(each.fills), *(short(amount or "?") for amount in amounts), each.currency)
@@ -98,7 +101,7 @@ def results(listed: Iterable[ResultAnswer]) -> Table:
 
 def latencies(seconds: Sequence[float]) -> Table:
     milliseconds = sorted(each * 1_000 for each in seconds)
-    shown = table("orders", "p50", "p90", "p99", "longest")
+    shown = table("orders", "p50", "p90", "p99", "longest", numbers=True)
     figures = [*(percentile(milliseconds, percent) for percent in (50, 90, 99)), milliseconds[-1]]
     shown.add_row(str(len(milliseconds)), *(f"{each:.1f} ms" for each in figures))
     return shown
@@ -114,7 +117,7 @@ def findings(listed: Iterable[Finding]) -> Table:
 
 
 def kills(listed: Iterable[Kill], bound_s: float) -> Table:
-    shown = table("killed", "all ready again", "next order done")
+    shown = table("killed", "all ready again", "next order done", numbers=True)
     for each in listed:
         names = " and ".join(each.killed) if len(each.killed) < 3 else f"all {len(each.killed)} at once"
         shown.add_row(names, *(_recovery(seconds, bound_s) for seconds in (each.ready_s, each.order_s)))
@@ -129,7 +132,7 @@ def _recovery(seconds: float | None, bound_s: float) -> str:
 
 def outcome(drilled: Outcome) -> Table:
     orders = drilled.orders
-    shown = table("orders", "")
+    shown = table("orders", "", numbers=True)
     shown.add_row("sent", f"{orders.sent:,}")
     shown.add_row("accepted", f"{orders.accepted:,}")
     shown.add_row("refused", f"{orders.refused:,}")

@@ -335,6 +335,8 @@ class _NatsReading:
                 await self._deliver()
             except nats.js.errors.NotFoundError as error:
                 raise ChainBroken(f"{self._stream} is gone: {error.description}") from error
+            except nats.errors.ConnectionClosedError:
+                raise  # the server sent this client away for good
             except UNANSWERED as error:
                 logger.debug("reading %s is interrupted: %r", self._stream, error)
                 await asyncio.sleep(RETRY_S)
@@ -490,7 +492,8 @@ async def connect(url: str, name: str) -> NatsLog:
         else:
             logger.error("a message was not taken", exc_info=error)
 
-    logger.info("connecting to %s", url)
+    # The address alone: what stands before the @ is a secret.
+    logger.info("connecting to %s", url.rpartition("@")[2].removeprefix("nats://"))
     while True:
         try:
             client = await nats.connect(

@@ -28,8 +28,8 @@ from bot4_common.log import (
     Record,
     Snapshot,
 )
-from bot4_common.messages.frame import Decision, Frame, decode_frame, encode
-from bot4_common.messages.market import Quote, Spoken, Tick, decode_spoken
+from bot4_common.messages.frame import Decision, Frame, decode_frame
+from bot4_common.messages.market import Quote, Spoken, Tick, decode_spoken, encode_spoken
 from bot4_common.messages.terms import Event, EventId
 from bot4_common.telemetry import Meters, Tracing
 
@@ -57,6 +57,8 @@ TAKEOVER_S = 1.0
 QUOTES_S = 1.0
 # A pause before an append without answer is tried again.
 RETRY_S = 0.05
+# What goes out in one message on the bus, some 100 kB at most.
+SPOKEN_AT_ONCE = 256
 # A deadline that is still in the past after its tick is looked at again this much later, not at once and for ever.
 OVERDUE_S = 0.001
 
@@ -341,7 +343,11 @@ class Runner(Generic[State]):
         return inbox.room.wait()
 
     def _listen(self, data: bytes) -> None:
-        spoken = decode_spoken(data)
+        for spoken in decode_spoken(data):
+            self._take(spoken)
+        self._wake.set()
+
+    def _take(self, spoken: Spoken) -> None:
         inbox, event = self._inbox, spoken.event
         if isinstance(event, Quote):
             self._quotes[event.symbol] = event
@@ -354,7 +360,6 @@ class Runner(Generic[State]):
             inbox.spoken += 1
         else:
             self._meters.dropped.inc()
-        self._wake.set()
 
     def _full(self) -> bool:
         return len(self._pending) >= FRAME_DECISIONS or self._pending_events >= FRAME_EVENTS
@@ -414,9 +419,7 @@ class Runner(Generic[State]):
             frame, self.sequence = await self._writer.store(decisions, read, started)
             self._known_end = self.sequence
             self._note(frame, since, started)
-            # As a tuple, because the state may change while the first of them is on its way.
-            for outgoing in tuple(self._service.told(self.state, frame)):
-                await self._say(outgoing)
+            await self._say(self._service.told(self.state, frame))
 
     def _note(self, frame: Frame, since: int, started: int) -> None:
         now = self._clock()
@@ -431,14 +434,21 @@ class Runner(Generic[State]):
                 attributes = {"stream": self._service.stream, "sequence": str(self.sequence)}
                 self._tracing.record(name, decision.trace, since, now, attributes)
 
-    async def _say(self, outgoing: Outgoing) -> None:
-        data = encode(outgoing.spoken)
-        if outgoing.delay_ns <= 0:
-            await self._log.say(outgoing.subject, data)
-            return
-        task = asyncio.create_task(self._say_later(outgoing.subject, data, outgoing.delay_ns / 1e9))
-        self._telling.add(task)
-        task.add_done_callback(self._said)
+    async def _say(self, told: Iterable[Outgoing]) -> None:
+        """What is due at once goes out together, per subject; what is delayed goes alone."""
+        at_once: dict[str, list[Spoken]] = {}
+        # All of it is looked up before the first of it goes out: the state may change meanwhile.
+        for outgoing in told:
+            if outgoing.delay_ns <= 0:
+                at_once.setdefault(outgoing.subject, []).append(outgoing.spoken)
+                continue
+            data = encode_spoken([outgoing.spoken])
+            task = asyncio.create_task(self._say_later(outgoing.subject, data, outgoing.delay_ns / 1e9))
+            self._telling.add(task)
+            task.add_done_callback(self._said)
+        for subject, spoken in at_once.items():
+            for start in range(0, len(spoken), SPOKEN_AT_ONCE):
+                await self._log.say(subject, encode_spoken(spoken[start : start + SPOKEN_AT_ONCE]))
 
     async def _say_later(self, subject: str, data: bytes, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -452,8 +462,7 @@ class Runner(Generic[State]):
     async def _beat(self) -> None:
         while True:
             await self._log.say(f"alive.{self._service.name}", b"")
-            for outgoing in tuple(self._service.pulse(self.state, self._clock())):
-                await self._say(outgoing)
+            await self._say(self._service.pulse(self.state, self._clock()))
             await asyncio.sleep(PULSE_S)
 
     def _snapshot_due(self, at: int) -> bool:

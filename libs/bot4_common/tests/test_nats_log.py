@@ -402,6 +402,17 @@ def test_a_closed_log_says_so(server: NatsServer) -> None:
     run(server, story)
 
 
+def test_a_reader_whose_connection_is_closed_for_good_hears_of_it(server: NatsServer) -> None:
+    async def story(_: NatsLog, reading: NatsLog) -> None:
+        believer = Believer()
+        await reading.read(STREAM, 0, believer.take, believer.fail)
+        await asyncio.sleep(0.1)
+        await reading._client.close()  # as the library does when the server sends it an error
+        assert isinstance(await believer.failed(), nats.errors.ConnectionClosedError)
+
+    run(server, story)
+
+
 def snapshot(sequence: int, state: bytes) -> Snapshot:
     return Snapshot(writer="a", sequence=sequence, number=sequence, hash="", read={}, state_hash="", state=state)
 

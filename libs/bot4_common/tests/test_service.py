@@ -17,9 +17,9 @@ from bot4_common.decider import Emit, Heard, Outgoing, encode_state, hash_state
 from bot4_common.log import Chain, ChainBroken, FrameWriter, Into, Record, Snapshot
 from bot4_common.memory_log import Broker, Faults, MemoryLog, _MemoryReading
 from bot4_common.messages.execution import CancelSent, QuerySent
-from bot4_common.messages.frame import Decision, Frame, decode_frame, encode, frame_hash
+from bot4_common.messages.frame import Decision, Frame, decode_frame, frame_hash
 from bot4_common.messages.gateway import CancelOrder
-from bot4_common.messages.market import Quote, SessionHeartbeat, Spoken, Tick
+from bot4_common.messages.market import Quote, SessionHeartbeat, Spoken, Tick, encode_spoken
 from bot4_common.messages.risk import CancelApproved, ReservationReleased
 from bot4_common.messages.terms import Event, EventId
 from bot4_common.service import Runner, Service
@@ -335,7 +335,7 @@ def test_of_a_flood_of_quotes_only_the_newest_of_each_market_waits() -> None:
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(0.5)
         for n in range(100_000):
-            runner._listen(encode(quote(n, symbol=f"S{n % 3}")))
+            runner._listen(encode_spoken([quote(n, symbol=f"S{n % 3}")]))
         await asyncio.sleep(0.5)
         runner.stop()
         await running
@@ -355,7 +355,7 @@ def test_a_decision_sees_the_latest_market() -> None:
         stage.start(approving(watcher, listens=("quote.sim",), needs_quotes=("BTC-USDT",)))
         await stage.ask(1)
         await asyncio.sleep(0.5)
-        await stage.log.say("quote.sim", encode(quote(7)))
+        await stage.log.say("quote.sim", encode_spoken([quote(7)]))
         await stage.until(lambda: stage.approved() == ["1"])
 
     play(story)
@@ -381,9 +381,9 @@ def test_a_flood_on_the_bus_cannot_pile_up(monkeypatch: pytest.MonkeyPatch) -> N
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(0.5)
         for n in range(1_000):
-            runner._listen(encode(heartbeat(n)))
+            runner._listen(encode_spoken([heartbeat(n)]))
         await asyncio.sleep(0.5)
-        runner._listen(encode(heartbeat(1_000)))
+        runner._listen(encode_spoken([heartbeat(1_000)]))
         await asyncio.sleep(0.5)
         runner.stop()
         await running

@@ -29,9 +29,9 @@ async def answer_estimates(log: Log) -> None:
     quotes: dict[str, Quote] = {}
 
     def hear(data: bytes) -> None:
-        event = decode_spoken(data).event
-        if isinstance(event, Quote):
-            quotes[event.symbol] = event
+        for spoken in decode_spoken(data):
+            if isinstance(spoken.event, Quote):
+                quotes[spoken.event.symbol] = spoken.event
 
     async def respond(data: bytes) -> bytes:
         return encode(estimate(decode_request(data), quotes, SCHEDULES))

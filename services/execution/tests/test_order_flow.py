@@ -37,7 +37,6 @@ class AnyOrderFlow(RuleBasedStateMachine):
     def begin(self, seed: int, rough: bool) -> None:
         self.flow = OrderFlow(seed, ROUGH if rough else PERFECT)
         self.orders: list[str] = []
-        self.checked = 0
 
     @rule(
         account=ACCOUNT,

@@ -337,9 +337,9 @@ class Desk:
                 waiter.done.set_result(True)
 
     def _quoted(self, data: bytes) -> None:
-        quote = decode_spoken(data).event
-        if isinstance(quote, Quote):
-            self.view.quotes[quote.symbol] = quote
+        for spoken in decode_spoken(data):
+            if isinstance(spoken.event, Quote):
+                self.view.quotes[spoken.event.symbol] = spoken.event
 
     # The life of a replica
 

@@ -19,8 +19,8 @@ from bot4_common.messages.execution import (
     OrderFilled,
     OrderSent,
 )
-from bot4_common.messages.frame import AnyEvent, Decision, Frame, decode_frame, encode
-from bot4_common.messages.market import Quote, Spoken
+from bot4_common.messages.frame import AnyEvent, Decision, Frame, decode_frame
+from bot4_common.messages.market import Quote, Spoken, encode_spoken
 from bot4_common.messages.risk import CancelApproved, OrderApproved, OrderRefused, OrderRepeated
 from bot4_common.messages.terms import EventId, Order, Side
 from bot4_common.money import ZERO
@@ -107,7 +107,7 @@ class Street:
             ask_quantity=Decimal(1),
             at=self.clock(),
         )
-        await MemoryLog(self.broker).say(streams.quotes(streams.VENUE), encode(Spoken(quote)))
+        await MemoryLog(self.broker).say(streams.quotes(streams.VENUE), encode_spoken([Spoken(quote)]))
         await passing(0.01)
 
     async def approves(self, order_id: str, order: Order, account: str = ANN) -> None:

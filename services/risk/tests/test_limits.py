@@ -95,6 +95,13 @@ def test_a_position_may_be_worth_the_limit_and_no_more() -> None:
     )
 
 
+def test_a_short_position_may_be_worth_no_more() -> None:
+    holding("-150").when(sell("50", "100", stop="110")).then(approved("1-0"))
+    holding("-150").when(sell("51", "100", stop="110")).then(
+        refused("1-0", "POSITION_LIMIT", asked="20100", limit="20000")
+    )
+
+
 def test_what_open_orders_may_add_counts_for_the_position_limit() -> None:
     ordered = given().when(buy("100", "100", stop="90"), buy("90", "100", stop="90"))
     ordered.when(buy("11", "100", stop="90")).then(refused("3-0", "POSITION_LIMIT", asked="20100", limit="20000"))

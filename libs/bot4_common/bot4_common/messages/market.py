@@ -5,6 +5,7 @@ A decision that used one of these carries the values it used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -53,14 +54,20 @@ SessionMessage = (
 
 
 class Spoken(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One message on the bus, with the trace of the order it belongs to."""
+    """One thing said on the bus, with the trace of the order it belongs to."""
 
     event: Quote | SessionHeartbeat | SessionMessage
     trace: str | None = None
 
 
-_spoken = msgspec.json.Decoder(Spoken)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[Spoken])
 
 
-def decode_spoken(data: bytes) -> Spoken:
-    return _spoken.decode(data)
+def encode_spoken(spoken: Sequence[Spoken]) -> bytes:
+    """What is said in one breath: one message on the bus, so that it is heard, and decided, together."""
+    return _encoder.encode(spoken)
+
+
+def decode_spoken(data: bytes) -> list[Spoken]:
+    return _decoder.decode(data)
