@@ -56,7 +56,8 @@ Data = Annotated[Path, typer.Option(help="The folder of the system.", file_okay=
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Account = Annotated[str, typer.Option(help="Whose orders: `demo`, `strategies` or `drill`.")]
 
-console = Console()
+# What a command found, and what is shown while it looks: a pipe gets only the first.
+console, meanwhile = Console(), Console(stderr=True)
 
 
 @commands.callback()
@@ -98,7 +99,7 @@ def up(
         signal.signal(number, _interrupt)
     supervisor = starting.start(plan)
     try:
-        with Live(console=console, transient=True) as live:
+        with Live(console=meanwhile, transient=True) as live:
             run = starting.await_ready(plan, supervisor, lambda now: live.update(tables.processes(now)))
         _welcome(run, data, detach)
         if demo:
@@ -122,7 +123,7 @@ def down(data: Data = HERE) -> None:
 
     Example: `bot4 down --data /tmp/mine`
     """
-    with console.status(STOPPING):
+    with meanwhile.status(STOPPING):
         starting.stop(data)
     _say_stopped(data)
 
@@ -171,15 +172,16 @@ def audit(data: Data = HERE, as_json: AsJson = False) -> None:
     run = read(data)
     from bot4_cli import proofs, tables
 
-    with _progress("Auditing", as_json) as progress:
-        report, snapshots = asyncio.run(proofs.audit(run, progress))
-    findings = [*report.findings, *snapshots]
+    with _progress("Auditing") as progress:
+        audited = asyncio.run(proofs.audit(run, progress))
+    report, findings = audited.report, audited.findings
     if as_json:
-        told = {**msgspec.to_builtins(report), "snapshots": msgspec.to_builtins(snapshots), "clean": not findings}
+        told = {**msgspec.to_builtins(report), "findings": msgspec.to_builtins(findings), "clean": not findings}
         print(json.dumps(told, indent=2))
     elif findings:
         console.print(tables.findings(findings))
-        console.print(f"[bold red]{report.found + len(snapshots)} findings[/] in {report.frames:,} frames")
+        more = max(0, report.found - len(report.findings))
+        console.print(f"[bold red]{len(findings) + more:,} findings[/] in {report.frames:,} frames")
     else:
         events = sum(report.counts.values())
         console.print(f"[bold green]Every invariant holds[/]: {events:,} events in {report.frames:,} frames")
@@ -321,7 +323,7 @@ def journal_verify(data: Data = HERE, as_json: AsJson = False) -> None:
     run = read(data)
     from bot4_cli import proofs, tables
 
-    with _progress("Verifying", as_json) as progress:
+    with _progress("Verifying") as progress:
         verified = asyncio.run(proofs.verify(run, progress))
     if as_json:
         print(json.dumps({**msgspec.to_builtins(verified), "whole": not verified.findings}, indent=2))
@@ -349,7 +351,7 @@ def journal_replay(
     run = read(data)
     from bot4_cli import proofs, tables
 
-    with _progress("Replaying", as_json) as progress:
+    with _progress("Replaying") as progress:
         sequence, states = asyncio.run(proofs.replay(run, to, progress))
     if as_json:
         print(json.dumps({"to": sequence, "services": msgspec.to_builtins(states)}, indent=2))
@@ -367,7 +369,7 @@ def projections_rebuild(data: Data = HERE) -> None:
     run = read(data)
     from bot4_cli import proofs
 
-    with _progress("Rebuilding", quiet=False) as progress:
+    with _progress("Rebuilding") as progress:
         asyncio.run(proofs.rebuild_projections(run, progress))
     console.print("[bold green]Rebuilt[/]")
 
@@ -390,7 +392,7 @@ def drill_kill(
     from bot4_cli.drill import RECOVERY_S, drill
 
     names = [process.name for process in read(data).services] if service == "all" else [service]
-    with console.status("") as doing:
+    with meanwhile.status("") as doing:
         outcome = asyncio.run(drill(data, names, times, rate, lambda what: doing.update(what)))
     if as_json:
         print(json.dumps(msgspec.to_builtins(outcome), indent=2))
@@ -425,10 +427,10 @@ def _show(value: object, table: Table, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar that is told how many frames of how many are done."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+    with Progress(*columns, console=meanwhile, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -438,7 +440,7 @@ def _check_tape(path: Path) -> None:
     from bot4_exchange_simulator.tape import TapeError
 
     try:
-        with console.status(f"Reading {path}"):
+        with meanwhile.status(f"Reading {path}"):
             tape_files.read(path)
     except TapeError as error:
         raise Trouble(str(error)) from None
@@ -448,13 +450,15 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
     """In good order also for the impatient: it is over in seconds, and a second Ctrl-C would only leave us unaware."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    with console.status(STOPPING):
+    with meanwhile.status(STOPPING):
         supervisor.terminate()
         supervisor.wait()
 
 
 def _say_stopped(data: Path) -> None:
-    console.print(f"Stopped. The journal is kept: `bot4 up{naming(data)}` goes on from it.", soft_wrap=True)
+    console.print(
+        f"Stopped. The journal is kept: `bot4 up{naming(data)}` goes on from it.", soft_wrap=True, markup=False
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -463,8 +467,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _welcome(run: Run, data: Path, detached: bool) -> None:
     option = naming(data)
-    say = partial(console.print, soft_wrap=True, highlight=False)
-    say(f"[bold green]bot4 is ready at {run.url}[/]")
+    console.print(f"[bold green]bot4 is ready at {run.url}[/]")
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     say(f"  API documentation  {run.url}/docs   (X-API-Key: {run.api_key})")
     say(f"  place an order     bot4 order place{option} --symbol BTC-USDT --side buy --quantity 0.01 --stop-loss 50000")
     say(f"  watch the journal  bot4 journal tail{option} --follow")

@@ -132,7 +132,9 @@ async def demonstrate(data: Path, console: Console) -> bool:
     console.print(tables.outcome(outcome))
     if outcome.passed:
         console.print(f"[bold green]Every invariant holds[/] in {outcome.audited_frames:,} frames.")
-        console.print(f"All of it again: bot4 order list{naming(data)} --account {ACCOUNT}", soft_wrap=True)
+        console.print(
+            f"All of it again: bot4 order list{naming(data)} --account {ACCOUNT}", soft_wrap=True, markup=False
+        )
     return outcome.passed
 
 

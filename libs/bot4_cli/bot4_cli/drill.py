@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -86,18 +87,17 @@ async def drill(data: Path, names: list[str], times: int, rate: float, say: Call
         say("reckoning: is every order there once?")
         orders = await reckon(log, before, ACCOUNT, load.sent)
     await wires.close()
-    report, snapshots = await proofs.audit(run, lambda done, total: say(f"audit: {done:,} of {total:,} frames"))
+    audited = await proofs.audit(run, lambda done, total: say(f"audit: {done:,} of {total:,} frames"))
     wrong = [*orders.wrong, *(what for first, second in repeats for what in differences(first, second))]
-    findings = [*report.findings, *snapshots]
     in_time = all(in_bound(each.ready_s) and in_bound(each.order_s) for each in kills)
     return Outcome(
         kills=kills,
         orders=orders,
         repeats=len(repeats),
         wrong=wrong,
-        audited_frames=report.frames,
-        findings=findings,
-        passed=in_time and not wrong and not findings and orders.accepted > 0,
+        audited_frames=audited.report.frames,
+        findings=audited.findings,
+        passed=in_time and not wrong and not audited.findings and orders.accepted > 0,
     )
 
 
@@ -126,7 +126,8 @@ async def kill(data: Path, names: list[str], sent: list[Sent]) -> Kill:
     killed_at = time.perf_counter()
     for pid in pids.values():
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     ready_at = order_at = None
     while (ready_at is None or order_at is None) and time.perf_counter() < killed_at + GIVE_UP_S:
         await asyncio.sleep(LOOK_S)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bot4_cli.running import Run
-from bot4_cli.trouble import Trouble
+from bot4_cli.trouble import FOUND, Trouble
 from bot4_common import instruments, streams
 from bot4_common.decider import Decider
 from bot4_common.log import ChainBroken, Record
@@ -37,6 +37,9 @@ from bot4_journal.replay import Replay, Replayed, check_snapshots
 from bot4_risk.__main__ import service as risk
 from bot4_risk.limits import Limits
 
+# The server answers at once; one that was killed is back within a second.
+CONNECT_S = 10.0
+
 # How long the journal may take to merge what was written before it was asked. It takes milliseconds; after the server
 # was killed, a second.
 MERGE_S = 10.0
@@ -48,9 +51,15 @@ Progress = Callable[[int, int], None]
 
 @asynccontextmanager
 async def opened(run: Run) -> AsyncIterator[NatsLog]:
-    log = await connect(run.nats_url, "bot4")
+    """The log of the system. Raises `Trouble` when it does not answer, or turns out not to be trusted."""
+    try:
+        log = await asyncio.wait_for(connect(run.nats_url, "bot4"), CONNECT_S)
+    except TimeoutError:
+        raise Trouble("NATS does not answer: see `bot4 status`") from None
     try:
         yield log
+    except ChainBroken as broken:
+        raise Trouble(f"the journal is not whole: {broken}", FOUND) from None
     finally:
         await log.close()
 
@@ -66,17 +75,30 @@ def deciders() -> dict[str, Decider[Any]]:
     return {service.name: service.decider for service in services()}
 
 
-async def audit(run: Run, progress: Progress) -> tuple[Report, list[Finding]]:
-    """The auditor's report over journal and venue, and what is wrong with the newest snapshots."""
+class Audited(msgspec.Struct, kw_only=True):
+    """The auditor's report, and all findings: its own, and those that keep it from reading on, or are in snapshots."""
+
+    report: Report
+    findings: list[Finding]
+
+
+async def audit(run: Run, progress: Progress) -> Audited:
+    """Journal and venue, and whether the newest snapshots are what the frames fold to."""
+    broken: list[Finding] = []
     async with opened(run) as log:
         ends = {stream: await log.end(stream) for stream in streams.JOURNALED}
         auditor = Auditor(streams.VENUE)
         hear = _Counted(auditor.hear, progress, sum(ends.values()) + await log.end(streams.VENUE_STREAM))
-        await _tell_merged(log, Path(run.archive_dir), ends, hear)
-        # Looked up only now: the venue may be ahead of what was heard of it, never behind.
-        await tell_stream(log, streams.VENUE_STREAM, 0, await log.end(streams.VENUE_STREAM), hear)
         snapshots = {service.name: (service.stream, service.decider) for service in services()}
-        return auditor.report(ends), await check_snapshots(log, snapshots)
+        try:
+            await _tell_merged(log, Path(run.archive_dir), ends, hear)
+            # Looked up only now: the venue may be ahead of what was heard of it, never behind.
+            await tell_stream(log, streams.VENUE_STREAM, 0, await log.end(streams.VENUE_STREAM), hear)
+            broken += await check_snapshots(log, snapshots)
+        except ChainBroken as error:
+            broken.append(Finding("sequence", streams.JOURNAL, str(error)))
+        report = auditor.report(ends)
+        return Audited(report=report, findings=[*report.findings, *broken])
 
 
 async def _tell_merged(log: NatsLog, directory: Path, ends: Mapping[str, int], hear: _Counted) -> None:
@@ -213,7 +235,12 @@ async def told(run: Run, after: int | None, follow: bool, show: Callable[[Record
         if not follow:
             return
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        reading = await log.read(streams.JOURNAL, max(after, end), show, broken.set_exception)
+
+        def fail(error: Exception) -> None:
+            if not broken.done():
+                broken.set_exception(error)
+
+        reading = await log.read(streams.JOURNAL, max(after, end), show, fail)
         try:
             await broken
         finally:

@@ -73,16 +73,16 @@ class Lock:
         return self._file
 
     def take(self, seconds: float) -> bool:
-        """Waits so long at most. Whoever looks whether the lock is free holds it for a moment, so give it one."""
+        """Waits so long at most. Whoever looks whether the lock is free shares it for a moment, so give it one."""
         until = time.monotonic() + seconds
-        while not self._try():
+        while not self._try(fcntl.LOCK_EX):
             if time.monotonic() > until:
                 return False
             time.sleep(0.02)
         return True
 
     def is_free(self) -> bool:
-        free = self._try()
+        free = self._try(fcntl.LOCK_SH)
         if free:
             fcntl.flock(self._file, fcntl.LOCK_UN)
         return free
@@ -90,9 +90,9 @@ class Lock:
     def close(self) -> None:
         os.close(self._file)
 
-    def _try(self) -> bool:
+    def _try(self, how: int) -> bool:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from bot4_cli.running import Status
 from bot4_cli.statistics import percentile
@@ -46,11 +47,16 @@ def table(*columns: str, numbers: bool = False) -> Table:
     return shown
 
 
+def _add(shown: Table, *cells: str | Text) -> None:
+    """Text as it is: an id may have brackets, which would otherwise be taken for markup."""
+    shown.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
 def processes(now: Sequence[Status]) -> Table:
     shown = table("service", "pid", "state", "starts")
     for each in now:
-        state = "[green]ready[/]" if each.ready else "[yellow]starting[/]" if each.pid else "[red]down[/]"
-        shown.add_row(each.name, str(each.pid or ""), state, str(each.starts))
+        state = ("ready", "green") if each.ready else ("starting", "yellow") if each.pid else ("down", "red")
+        _add(shown, each.name, str(each.pid or ""), Text(*state), str(each.starts))
     return shown
 
 
@@ -60,13 +66,13 @@ def orders(listed: Iterable[OrderAnswer]) -> Table:
         shown.columns[column].no_wrap = True
     for each in listed:
         stop = "" if each.stop_loss is None else f" stop {each.stop_loss}"
-        colour = COLOURS.get(each.status, "white")
-        shown.add_row(
+        _add(
+            shown,
             each.order_id,
             each.client_order_id,
             f"{each.side} {each.quantity} {each.symbol} {each.price or 'market'}{stop}",
             each.filled if each.average_price is None else f"{each.filled} at {short(each.average_price)}",
-            f"[{colour}]{each.status}[/] {each.code}".rstrip(),
+            Text(f"{each.status} {each.code}".rstrip(), COLOURS.get(each.status, "")),
         )
     return shown
 
@@ -79,7 +85,7 @@ def orders_counted(listed: Iterable[OrderAnswer]) -> Table:
     shown = table("strategy", "orders", *statuses, numbers=True)
     for strategy in strategies:
         row = [counts[strategy, status] for status in statuses]
-        shown.add_row(strategy, str(sum(row)), *(str(count or "") for count in row))
+        _add(shown, strategy, str(sum(row)), *(str(count or "") for count in row))
     return shown
 
 
@@ -87,7 +93,7 @@ def fills(listed: Iterable[FillAnswer]) -> Table:
     shown = table("order", "strategy", "filled", "as")
     for each in listed:
         what = f"{each.side} {each.quantity} {each.symbol} at {short(each.price)}"
-        shown.add_row(each.order_id, each.strategy, what, each.liquidity)
+        _add(shown, each.order_id, each.strategy, what, each.liquidity)
     return shown
 
 
@@ -95,7 +101,7 @@ def results(listed: Iterable[ResultAnswer]) -> Table:
     shown = table("strategy", "fills", "realized", "unrealized", "gross", "fees", "net", "", numbers=True)
     for each in listed:
         amounts = (each.realized, each.unrealized, each.gross, each.costs, each.net)
-        shown.add_row(each.strategy, str(each.fills), *(short(amount or "?") for amount in amounts), each.currency)
+        _add(shown, each.strategy, str(each.fills), *(short(amount or "?") for amount in amounts), each.currency)
     return shown
 
 
@@ -103,7 +109,7 @@ def latencies(seconds: Sequence[float]) -> Table:
     milliseconds = sorted(each * 1_000 for each in seconds)
     shown = table("orders", "p50", "p90", "p99", "longest", numbers=True)
     figures = [*(percentile(milliseconds, percent) for percent in (50, 90, 99)), milliseconds[-1]]
-    shown.add_row(str(len(milliseconds)), *(f"{each:.1f} ms" for each in figures))
+    _add(shown, str(len(milliseconds)), *(f"{each:.1f} ms" for each in figures))
     return shown
 
 
@@ -112,7 +118,7 @@ def findings(listed: Iterable[Finding]) -> Table:
 
     shown = table("rule", "where", "what", "the rule says")
     for each in listed:
-        shown.add_row(each.rule, each.where, each.what, RULES.get(each.rule, ""))
+        _add(shown, each.rule, each.where, each.what, RULES.get(each.rule, ""))
     return shown
 
 
@@ -120,35 +126,35 @@ def kills(listed: Iterable[Kill], bound_s: float) -> Table:
     shown = table("killed", "all ready again", "next order done", numbers=True)
     for each in listed:
         names = " and ".join(each.killed) if len(each.killed) < 3 else f"all {len(each.killed)} at once"
-        shown.add_row(names, *(_recovery(seconds, bound_s) for seconds in (each.ready_s, each.order_s)))
+        _add(shown, names, *(_recovery(seconds, bound_s) for seconds in (each.ready_s, each.order_s)))
     return shown
 
 
-def _recovery(seconds: float | None, bound_s: float) -> str:
+def _recovery(seconds: float | None, bound_s: float) -> Text:
     if seconds is None:
-        return "[red]never[/]"
-    return f"[{'green' if seconds <= bound_s else 'red'}]{seconds:.2f} s[/]"
+        return Text("never", "red")
+    return Text(f"{seconds:.2f} s", "green" if seconds <= bound_s else "red")
 
 
 def outcome(drilled: Outcome) -> Table:
     orders = drilled.orders
     shown = table("orders", "", numbers=True)
-    shown.add_row("sent", f"{orders.sent:,}")
-    shown.add_row("accepted", f"{orders.accepted:,}")
-    shown.add_row("refused", f"{orders.refused:,}")
-    shown.add_row("without an answer at first, asked for again", f"{orders.repeated:,}")
-    shown.add_row("under way during an outage, asked for again afterwards", f"{drilled.repeats:,}")
-    shown.add_row("lost, done twice, or another order when asked again", _count(len(drilled.wrong)))
+    _add(shown, "sent", f"{orders.sent:,}")
+    _add(shown, "accepted", f"{orders.accepted:,}")
+    _add(shown, "refused", f"{orders.refused:,}")
+    _add(shown, "without an answer at first, asked for again", f"{orders.repeated:,}")
+    _add(shown, "under way during an outage, asked for again afterwards", f"{drilled.repeats:,}")
+    _add(shown, "lost, done twice, or another order when asked again", _count(len(drilled.wrong)))
     for wrong in drilled.wrong[:WRONG_SHOWN]:
-        shown.add_row("", wrong)
-    shown.add_row("findings of the audit", _count(len(drilled.findings)))
+        _add(shown, "", wrong)
+    _add(shown, "findings of the audit", _count(len(drilled.findings)))
     for finding in drilled.findings[:WRONG_SHOWN]:
-        shown.add_row(finding.rule, f"{finding.where}: {finding.what}")
+        _add(shown, finding.rule, f"{finding.where}: {finding.what}")
     return shown
 
 
-def _count(wrong: int) -> str:
-    return f"[{'red' if wrong else 'green'}]{wrong}[/]"
+def _count(wrong: int) -> Text:
+    return Text(str(wrong), "red" if wrong else "green")
 
 
 def life(events: Sequence[tuple[int, EventId, AnyEvent]]) -> Table:
@@ -156,14 +162,14 @@ def life(events: Sequence[tuple[int, EventId, AnyEvent]]) -> Table:
     shown = table("after", "where", "event")
     began = min(at for at, _, _ in events)
     for at, id, event in sorted(events, key=lambda told: told[0]):
-        shown.add_row(f"{(at - began) / 1e6:.1f} ms", str(id), str(event.__struct_config__.tag))
+        _add(shown, f"{(at - began) / 1e6:.1f} ms", str(id), str(event.__struct_config__.tag))
     return shown
 
 
 def replayed(listed: Iterable[Replayed]) -> Table:
     shown = table("service", "after frame", "events", "state hash")
     for each in listed:
-        shown.add_row(each.service, f"{each.stream} {each.sequence}", f"{each.events:,}", each.state_hash)
+        _add(shown, each.service, f"{each.stream} {each.sequence}", f"{each.events:,}", each.state_hash)
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,8 +15,12 @@ from typing import Any
 
 import pytest
 
+from bot4_cli.proofs import opened
 from bot4_cli.running import is_running, read
 from bot4_cli.stack import free_ports
+from bot4_common import streams
+from bot4_common.messages.frame import Decision, Frame, encode
+from bot4_common.messages.risk import CancelRefused
 
 NAMES = ["nats", "postgres", "journal", "cost-model", "exchange-simulator", "execution", "risk", "gateway"]
 
@@ -113,6 +118,20 @@ def test_after_its_supervisor_was_killed_the_system_goes_on_from_its_journal(who
     whole.up()
     assert whole.json("order", "list") == before
     assert whole.json("status")["api_key"] == run.api_key
+
+
+def test_an_answer_that_nobody_asked_for_is_found_by_the_audit(whole: Whole) -> None:
+    forged = CancelRefused(order_id="9-9", account="demo", code="ORDER_IS_OVER", details={})
+    frame = Frame(writer="forger", number=1, previous="", decided_at=1, decisions=[Decision(events=[forged])])
+
+    async def forge() -> None:
+        async with opened(read(whole.data)) as log:
+            await log.append(streams.RISK, "forger", 0, encode(frame))
+
+    asyncio.run(forge())
+    audited = whole.bot4("audit", "--json")
+    assert audited.returncode == 1
+    assert [finding["rule"] for finding in json.loads(audited.stdout)["findings"]] == ["answered"]
 
 
 def test_down_ends_everything(whole: Whole) -> None:
