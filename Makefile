@@ -44,7 +44,7 @@ fmt: setup  ## format, and repair what lint can repair
 	$(BIN)/ruff check --fix $(SOURCES)
 
 unit: setup  ## unit and property tests of each package
-	$(BIN)/pytest $(PACKAGES)
+	$(BIN)/pytest $(PACKAGES) benchmarks/tests
 
 sim: setup  ## the whole system simulated, many seeds; SEED=n replays one
 	$(if $(SEED),SEED=$(SEED) $(BIN)/pytest tests/sim,$(BIN)/pytest --numprocesses auto tests/sim)

@@ -56,6 +56,13 @@ REFUSALS: dict[str, Refusal] = {
     "NOTHING_TO_REDUCE": Refusal(422, False, "InvalidOrder", "A reduce-only order found no position left to reduce."),
     "ORDER_IS_OVER": Refusal(409, False, "OrderNotFound", "The order is already filled, cancelled or refused."),
     "KILL_SWITCH_NOT_ENGAGED": Refusal(409, False, "BadRequest", "There is no engaged kill switch to reset."),
+    # What the venue proved that it did not accept: journaled as `OrderRejected`.
+    "POST_ONLY_WOULD_CROSS": Refusal(
+        422, False, "OrderImmediatelyFillable", "A post-only order would have taken liquidity."
+    ),
+    "REDUCE_ONLY": Refusal(422, False, "InvalidOrder", "The venue knows no position that the order could reduce."),
+    "REQUEST_EXPIRED": Refusal(503, True, "RequestTimeout", "The order reached the venue after its receive window."),
+    "DUPLICATE_ORDER": Refusal(409, False, "DuplicateOrderId", "The venue has seen the order's id before."),
 }
 
 

@@ -269,6 +269,7 @@ def test_numbers_with_exponents_trade_like_others() -> None:
         (buy("b", "5", "100", post_only=True, time_in_force="ioc"), "BAD_FIELD"),
         (buy("b", "5", "100", expires_at=NOON - 1), "REQUEST_EXPIRED"),
         (sell("b", "5", "100", reduce_only=True), "REDUCE_ONLY"),
+        (buy("b", "5", "100", reduce_only=True), "REDUCE_ONLY"),
     ],
 )
 def test_a_bad_order_is_rejected_with_its_code(bad: OrderSent, code: str) -> None:
@@ -399,14 +400,14 @@ def test_requests_to_another_venue_are_none_of_ours() -> None:
     given(elsewhere, resend(1, venue="other")).then_nothing()
 
 
-def test_finished_orders_are_remembered_up_to_a_number() -> None:
-    """One acceptance and one end, so often that the first ones are forgotten."""
+@pytest.mark.parametrize("requests", [[buy("b", "5", "100"), cancel("b")], [buy("b", "1", "100")]])
+def test_orders_that_are_over_are_remembered_up_to_a_number(requests: list[Event]) -> None:
+    """One order and its end, or its rejection, so often that the first ones are forgotten."""
     decider, state = venue(), venue().initial()
-    accepted, _, cancelled = given(buy("b", "5", "100"), cancel("b")).log
+    told = [each for each in given(*requests).log if not isinstance(each, VenueOrderRested)]
     for number in range(FINISHED_KEPT + 2):
-        told = {"child_id": f"{number}", "session_sequence": number + 1}
-        decider.evolve(state, msgspec.structs.replace(accepted, **told))
-        decider.evolve(state, msgspec.structs.replace(cancelled, **told))
+        for each in told:
+            decider.evolve(state, msgspec.structs.replace(each, child_id=f"{number}"))
     assert len(state.finished) == FINISHED_KEPT
     assert next(iter(state.finished)) == "2"
 
@@ -467,6 +468,14 @@ def test_a_delayed_request_arrives_when_it_is_due() -> None:
     slow.when(Tick(at=due_at - 1)).then_nothing()
     slow.when(Tick(at=due_at)).then(event(VenueRequestArrived), event(VenueOrderAccepted, at=due_at), RESTED)
     assert slow.decider.deadline(slow.state) is None
+
+
+def test_the_venue_wakes_for_whatever_is_due_first() -> None:
+    slow = given(profile=LineProfile(entry_ms_median=5.0), market=True).when(Tick(at=NOON), buy("b", "5", "100"))
+    due_at = slow.state.delayed[0].due_at
+    assert slow.decider.deadline(slow.state) == due_at
+    slow.when(Tick(at=due_at))
+    assert slow.decider.deadline(slow.state) == NOON + STEP_NS
 
 
 def test_delayed_requests_arrive_in_the_order_they_are_due() -> None:
@@ -590,6 +599,18 @@ def test_what_the_client_has_is_no_longer_kept_for_it() -> None:
     assert [each.session_sequence for each in scenario.state.session(SESSION).told] == [ACKNOWLEDGE_EVERY + 1]
     scenario.when(resend(ACKNOWLEDGE_EVERY + 1))
     assert outgoing(scenario) == [("VenueOrderStatus", ACKNOWLEDGE_EVERY + 1, 0)]
+
+
+def test_what_is_kept_is_trimmed_again_and_again() -> None:
+    scenario = talkative().when(received(ACKNOWLEDGE_EVERY))
+    scenario.when(*(query("b") for _ in range(ACKNOWLEDGE_EVERY))).when(received(2 * ACKNOWLEDGE_EVERY))
+    assert [each.session_sequence for each in scenario.state.session(SESSION).told] == [2 * ACKNOWLEDGE_EVERY + 1]
+
+
+def test_a_client_may_have_everything_it_was_told() -> None:
+    scenario = talkative().when(received(ACKNOWLEDGE_EVERY + 1))
+    scenario.then(event(VenueSessionAcknowledged, session_sequence=ACKNOWLEDGE_EVERY + 1))
+    assert scenario.state.session(SESSION).told == []
 
 
 def test_nobody_has_more_than_they_were_told() -> None:

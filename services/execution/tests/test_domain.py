@@ -301,8 +301,9 @@ def test_a_fill_that_would_leave_something_else_is_quarantined() -> None:
     quarantined(opened(), filled(2, "4", "4", leaves="0"), "leaves 0 after 4 of 10")
 
 
-def test_a_fill_of_nothing_is_quarantined() -> None:
+def test_a_fill_of_nothing_or_for_nothing_is_quarantined() -> None:
     quarantined(opened(), filled(2, "0", "0"), "0 at 100")
+    quarantined(opened(), filled(2, "4", "4", price="0"), "4 at 0")
 
 
 def test_a_fill_of_the_other_side_is_quarantined() -> None:
