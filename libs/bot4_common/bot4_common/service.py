@@ -78,8 +78,8 @@ class Service(Generic[State]):
     listens: tuple[str, ...] = ()
     # Symbols whose quotes are waited for, a moment, before the first decision: a market refusal should mean it.
     needs_quotes: tuple[str, ...] = ()
-    # What is told after a frame is stored, and what is told a few times a second. The state may be ahead of what is
-    # stored: what must be true is taken from the frame.
+    # What is told after a frame is stored, when the state may be ahead of it; and what is told a few times a second,
+    # while everything decided is stored.
     told: Callable[[State, Frame], Iterable[Outgoing]] = _nothing
     pulse: Callable[[State, int], Iterable[Outgoing]] = _nothing
 
@@ -462,7 +462,9 @@ class Runner(Generic[State]):
     async def _beat(self) -> None:
         while True:
             await self._log.say(f"alive.{self._service.name}", b"")
-            await self._say(self._service.pulse(self.state, self._clock()))
+            # While something is decided and not stored, the state is ahead of what may be told.
+            if not self._pending and self._storing is None:
+                await self._say(self._service.pulse(self.state, self._clock()))
             await asyncio.sleep(PULSE_S)
 
     def _snapshot_due(self, at: int) -> bool:
