@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from bot4_cli.running import Run, read
+from bot4_cli.stack import free_ports
 
 
 def bot4(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -24,8 +24,7 @@ def bot4(*words: str | Path) -> subprocess.CompletedProcess[str]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a system that is up."""
     folder = tmp_path_factory.mktemp("bot4")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_ports(1)[0]
     started = bot4("up", "--detach", "--data", folder, "--port", str(port), "--faults")
     assert started.returncode == 0, started.stdout + started.stderr
     yield folder
@@ -40,5 +39,7 @@ def run(data: Path) -> Run:
 
 @pytest.fixture
 def http(run: Run) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=run.url, headers={"X-API-Key": run.api_key}, timeout=10) as client:
+    """Of an account that no load trades on."""
+    key = run.api_keys["strategies"]
+    with httpx.Client(base_url=run.url, headers={"X-API-Key": key}, timeout=10) as client:
         yield client
