@@ -39,7 +39,12 @@ async def run(settings: JournalSettings) -> None:
     serve_health(settings.bind, settings.health_port, meters.registry, status)
     log = await open_log(settings, "journal")
     store = PostgresStore(settings.database_url)
-    journal = Journal(log, store, Path(settings.archive_dir), time.time_ns, meters)
+
+    def step_back() -> None:
+        """Lets the order path go first, but only now: a start is not to be held up by what is busy beside it."""
+        os.nice(settings.niceness)
+
+    journal = Journal(log, store, Path(settings.archive_dir), time.time_ns, meters, step_back)
     stop_on_signal(journal.stop)
     freeze()
     try:
@@ -52,7 +57,6 @@ async def run(settings: JournalSettings) -> None:
 def main() -> None:
     settings = read(JournalSettings, os.environ)
     log_to_stderr("journal", settings.log_level)
-    os.nice(settings.niceness)
     try:
         uvloop.run(run(settings))
     except* ChainBroken as broken:

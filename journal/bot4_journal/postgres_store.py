@@ -14,8 +14,6 @@ from types import GenericAlias
 from typing import Any, TypeVar
 
 import msgspec
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     JSON,
     Connection,
@@ -43,6 +41,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bot4_journal import tables
 from bot4_journal.continuity import Continuity
+from bot4_journal.migrations import HEAD
 from bot4_journal.projections import ONCE, ROWS, Changes, Known, OrderEvent, OrderRow, PnlRow, Row, StopRow, written
 from bot4_journal.store import Cursor, Moved, Unavailable
 
@@ -142,10 +141,23 @@ class PostgresStore:
 
 
 def _upgrade(connection: Connection) -> None:
+    if _version(connection) == HEAD:
+        return
+    # Imported when there is something to migrate: it would be a third of every start.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _version(connection: Connection) -> str | None:
+    """The migration that the tables are at; none before the first one."""
+    if connection.execute(select(func.to_regclass("alembic_version"))).scalar_one() is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
 async def _known(connection: AsyncConnection, changes: Changes) -> Known:

@@ -249,12 +249,19 @@ class Intake:
 
 
 class Journal:
-    """The service: its followers, and what it tells about itself."""
+    """The service: its followers, and what it tells about itself. `caught_up` is called once they have."""
 
     def __init__(
-        self, log: Log, store: Store, directory: Path | None, clock: Callable[[], int], meters: Meters
+        self,
+        log: Log,
+        store: Store,
+        directory: Path | None,
+        clock: Callable[[], int],
+        meters: Meters,
+        caught_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._log = log
+        self._caught_up = caught_up
 
         async def project() -> Sink:
             return await Projection.open(store, directory)
@@ -289,7 +296,11 @@ class Journal:
             watching.cancel()
 
     async def _watch(self) -> None:
+        catching_up = True
         while True:
+            if catching_up and self.status()["ready"]:
+                catching_up = False
+                self._caught_up()
             end = await self._log.end(streams.JOURNAL)
             for follower in self._followers:
                 follower.lag.set(max(end - follower.sequence, 0))

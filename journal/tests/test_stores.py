@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -20,7 +21,8 @@ from bot4_common.log import Record
 from bot4_common.messages.gateway import PlaceOrder
 from bot4_common.messages.risk import OrderApproved, OrderRefused
 from bot4_journal.memory_store import MemoryStore
-from bot4_journal.postgres_store import PostgresStore
+from bot4_journal.migrations import HEAD
+from bot4_journal.postgres_store import MIGRATIONS, PostgresStore
 from bot4_journal.projections import ROWS, FillRow, OrderRow, Row
 from bot4_journal.store import Cursor, Moved, Store, Unavailable, step
 from bot4_journal.tables import metadata
@@ -172,6 +174,10 @@ def test_text_that_postgres_cannot_hold_does_not_stop_the_projections(on_postgre
         assert order.details == {"quote": 'a\ufffdb "c"'}
 
     on_postgres(case)
+
+
+def test_the_head_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD
 
 
 def test_the_migrations_build_the_tables_that_are_written(database_url: str) -> None:

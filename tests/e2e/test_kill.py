@@ -25,7 +25,8 @@ SERVICES = ("risk", "execution", "exchange-simulator", "gateway", "cost-model", 
 @pytest.mark.parametrize("names", [*((name,) for name in SERVICES), SERVICES], ids=lambda names: "+".join(names)[:30])
 def test_a_kill_under_load(data: Path, run: Run, names: tuple[str, ...]) -> None:
     recovered, sent, wrong = asyncio.run(kill_under_load(data, run, names))
-    assert max(recovered.values()) < RECOVERY_S, recovered
+    late = {name: round(seconds, 1) for name, seconds in recovered.items() if seconds >= RECOVERY_S}
+    assert late == {}
     assert sent > ORDERS_PER_SECOND
     assert wrong == []
 

@@ -2,3 +2,6 @@
 
 They live inside the package so that every way of installing it finds them.
 """
+
+# The newest of them.
+HEAD = "0001"
