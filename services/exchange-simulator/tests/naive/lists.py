@@ -1,0 +1,103 @@
+"""What do the orders of one list do to each other?"""
+
+from __future__ import annotations
+
+from naive import funds, matching
+from naive.venue import ZERO, List, Order, Venue
+
+
+def filled(venue: Venue, order: Order) -> None:
+    """An order of a list was filled, if only in part."""
+    if order.list is None:
+        return
+    if order is order.list.parent:
+        arm_children(venue, order.list)
+    elif order.list.kind in ("oco", "otoco"):
+        cancel_siblings(venue, order)  # rule 30
+    elif order.list.kind == "ouo":
+        reduce_siblings(venue, order)  # rule 35
+
+
+def arm_children(venue: Venue, group: List) -> None:
+    """Rule 34: when the parent is filled whole."""
+    for child in group.legs:
+        if child.is_live and arms(venue, group, child) and child.phase in ("pending", "resting"):
+            child.phase = "queued"
+            venue.queue.append(child)
+
+
+def arms(venue: Venue, group: List, child: Order) -> bool:
+    """Rule 34: whole, when the parent is filled; or on some venues in proportion, in whole lots, as it is filled."""
+    parent = group.parent
+    assert parent is not None
+    if venue.profile["oto_arms"] == "filled":
+        return parent.open == 0
+    before = child.armed or ZERO
+    child.armed = funds.floor_to_lot(venue, child, child.quantity * parent.executed / parent.quantity)
+    return child.armed > before
+
+
+def cancel_siblings(venue: Venue, order: Order) -> None:
+    assert order.list is not None
+    for sibling in order.list.siblings(order):
+        sibling.phase = "over"
+        venue.emit("cancelled", sibling, reason="list", quantity=sibling.open)
+
+
+def reduce_siblings(venue: Venue, order: Order) -> None:
+    assert order.list is not None
+    for sibling in order.list.siblings(order):
+        if order.open == 0:
+            cancel_siblings(venue, order)
+        elif sibling.open > order.open:
+            sibling.quantity -= sibling.open - order.open
+            sibling.shown = min(sibling.shown, sibling.open)
+            venue.emit("amended", sibling, quantity=sibling.quantity, price=sibling.price)
+
+
+def triggered(venue: Venue, order: Order) -> None:
+    """Rule 30: the stop leg of an OCO merely triggering cancels the limit leg."""
+    if order.list is not None and order.list.kind in ("oco", "otoco"):
+        cancel_siblings(venue, order)
+
+
+def ended(venue: Venue, order: Order) -> None:
+    """Rules 31 and 34: a leg that ends takes its siblings along, a parent its waiting children."""
+    if order.list is None:
+        return
+    cancel_siblings(venue, order)
+    if order is order.list.parent:
+        for child in order.list.legs:
+            if (
+                child.is_live
+                and child.armed != child.quantity
+                and (child.armed is not None or child.phase == "pending")
+            ):
+                keep_armed(venue, child)
+
+
+def keep_armed(venue: Venue, child: Order) -> None:
+    """A parent that ends with a part filled leaves its children what that part armed, if any of it is open."""
+    left = child.open if child.armed is None else child.ready
+    if child.phase == "pending":
+        child.phase = "over"
+        venue.emit("cancelled", child, reason="list", quantity=child.open)
+        return
+    child.quantity -= child.open - left
+    venue.emit("amended", child, quantity=child.quantity, price=child.price)
+
+
+def amended(venue: Venue, order: Order) -> None:
+    """Rule 31: amending one leg's quantity amends both."""
+    if order.list is None:
+        return
+    for sibling in order.list.siblings(order):
+        if sibling.open != order.open:
+            sibling.quantity += order.open - sibling.open
+            sibling.shown = min(sibling.shown, sibling.open)
+            if sibling.phase == "resting" and sibling.shown < min(
+                sibling.open, sibling.display_quantity or sibling.open
+            ):
+                matching.show(sibling)
+                sibling.priority = venue.draw()  # rule 8: more of it goes to the back
+            venue.emit("amended", sibling, quantity=sibling.quantity, price=sibling.price)
