@@ -247,9 +247,11 @@ def is_of(event: Event, command: Command) -> bool:
     return (event["account"], event["id"]) == (command["account"], command["id"])
 
 
-# The path of a mark, and how far it may come back, in basis points.
-PATHS = st.lists(st.integers(80, 120).map(Decimal), min_size=1, max_size=12)
-TRAILS = st.sampled_from([100, 500, 1000, 2500])
+# The path of a mark, in steps so small that it takes several to come back by as many basis points.
+PATHS = st.lists(st.sampled_from([-3, 2, -2, 3, 5, -6]), min_size=8, max_size=25).map(
+    lambda steps: [Decimal(100 + sum(steps[: n + 1])) for n in range(len(steps))]
+)
+TRAILS = st.sampled_from([500, 700, 1000])
 
 
 @by_engine

@@ -38,14 +38,14 @@ account = st.sampled_from(ACCOUNTS)
 # How many orders ago; `told_apart` turns it into an id.
 ids = st.integers(0, 9)
 side = st.sampled_from(["buy", "sell"])
-price = st.integers(96, 104).map(str)
-quantity = st.integers(1, 6).map(str)
+price = st.sampled_from([str(ticks) for ticks in (99, 100, 101, 98, 102, 97, 103, 96, 104)])
+quantity = st.sampled_from(["2", "3", "1", "4", "5", "6"])
 prevention = st.sampled_from(
     ["none", "none", "none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both"],
 )
-resting_time = st.one_of(
-    st.just({"time_in_force": "gtc"}),
-    st.integers(1, 60).map(lambda at: {"time_in_force": "gtd", "expire_at": at}),
+# How long a GTD order lives; `timed` turns it into a time.
+resting_time = st.sampled_from(
+    [{"time_in_force": "gtc"}] * 5 + [{"time_in_force": "gtd", "expire_at": n} for n in (0, 3, 9)]
 )
 taking_time = st.sampled_from([{"time_in_force": "ioc"}, {"time_in_force": "fok"}])
 
@@ -178,10 +178,22 @@ def sequences(draw: st.DrawFn, command: st.SearchStrategy[Command] = ANYTHING) -
     filters = draw(st.sampled_from([{}, {}, {}, *({name: value} for name, value in FILTERS.items())]))
     commands = [{**INSTRUMENT, **filters}, *draw(accounts())]
     at = 0
-    for each in draw(st.lists(command, min_size=draw(st.sampled_from([1, 15, 30])), max_size=40)):
+    for each in draw(st.lists(command, min_size=draw(st.sampled_from([1, 20, 30, 30])), max_size=40)):
         at += draw(st.sampled_from([0, 1, 1, 7]))
-        commands.append({"at": at, **each})
+        commands.append({"at": at, **timed(each, at)})
     return told_apart(commands)
+
+
+def timed(command: Command, at: int) -> Command:
+    """An order that expires does so a while from now."""
+    done = dict(command)
+    if command.get("expire_at") is not None:
+        done["expire_at"] = at + command["expire_at"]
+    if "order" in command:
+        done["order"] = timed(command["order"], at)
+    if "orders" in command:
+        done["orders"] = [timed(order, at) for order in command["orders"]]
+    return done
 
 
 def told_apart(commands: list[Command]) -> list[Command]:

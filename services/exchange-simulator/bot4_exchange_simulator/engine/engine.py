@@ -169,6 +169,8 @@ class Engine:
         if not expiries:
             return
         last = now if self._expires_before else now - 1
+        if expiries[0][0] > last:
+            return
         while expiries and expiries[0][0] <= last:
             _, _, order = heappop(expiries)
             if order.where == GONE:
@@ -176,6 +178,9 @@ class Engine:
             else:
                 order.expire_at = 0
                 self._expire(order, "gtd")
+        if self._elects_quotes:
+            for market in self.markets.values():
+                self._settle(market)
 
     # Placing.
 
@@ -455,6 +460,8 @@ class Engine:
                 self._trim_order(order, order.leaves - room)
         market = order.market
         side = market.asks if order.buy else market.bids
+        if order.price == 0:
+            order.bound = self._collar(order)
         if order.time_in_force == FOK and not self._fills_whole(order, side):
             self._expire(order, "fok")  # 13
             return
@@ -505,8 +512,12 @@ class Engine:
 
     def _bound(self, order: Order) -> int:
         """The worst key of a level at which it trades."""
-        if order.price:
-            return -order.price if order.buy else order.price
+        if order.price == 0:
+            return order.bound
+        return -order.price if order.buy else order.price
+
+    def _collar(self, order: Order) -> int:
+        """The same for an order that takes any price: as far from the market as it was when the order came."""
         collar = order.market.filters.collar_bps
         reference = order.market.reference()
         if collar == 0 or reference == 0:
@@ -543,7 +554,9 @@ class Engine:
             maker = level.front
             assert maker is not None
             if prevents and maker.account.group == group:
-                self._prevent(order, maker, side)
+                if not simple and order.price == 0 and self._affordable(order, level.price) == 0:
+                    break  # nothing would trade, so nothing is prevented
+                self._prevent(order, maker, side, due)
                 continue
             lots = maker.shown
             if order.leaves < lots:
@@ -604,7 +617,7 @@ class Engine:
             maker.shown = shown
             level.shown -= lots
         elif maker.leaves:
-            self._show_next(maker, level, side, due)  # 18
+            self._show_next(maker, side, due)  # 18
         else:
             side.remove(maker)
             self._end_of_maker(maker)
@@ -644,7 +657,7 @@ class Engine:
             account.move(market.quote, -sign * lots * price * market.tick_money)
             claim(order)
 
-    def _show_next(self, maker: Order, level: Level, side: Side, due: list[Order]) -> None:
+    def _show_next(self, maker: Order, side: Side, due: list[Order]) -> None:
         """18: what was displayed is used up."""
         side.remove(maker)
         if self._at_once:
@@ -671,7 +684,7 @@ class Engine:
 
     # Self-trade prevention.
 
-    def _prevent(self, taker: Order, maker: Order, side: Side) -> None:
+    def _prevent(self, taker: Order, maker: Order, side: Side, due: list[Order]) -> None:
         """41 to 44: the taker's mode decides what each of the two loses instead of trading."""
         mode = taker.prevention
         by_amount = not taker.plain and taker.budget >= 0
@@ -696,8 +709,7 @@ class Engine:
         if from_maker:
             self._lose(maker, from_maker)
             if maker.leaves and maker.shown == 0:
-                side.remove(maker)
-                self._show(maker, side)
+                self._show_next(maker, side, due)
         if from_maker and maker.leaves == 0 and (maker.plain or maker.held == 0):
             self._expire(maker, "self_trade")
         if taker.where == TAKING and (
@@ -712,7 +724,7 @@ class Engine:
             lots = order.leaves
         order.leaves -= lots
         if order.where == RESTING:
-            gone = min(lots, order.shown) if order.shown > order.leaves else 0
+            gone = min(lots, order.shown)
             order.shown -= gone
             order.level.shown -= gone
         self._reclaim(order)
@@ -742,7 +754,10 @@ class Engine:
             level = side.levels[key]
             maker = level.front
             while maker is not None:
-                if maker.reduce_only or maker.list is not None or maker.account.group == group:
+                # What it pays to itself it gets back, and own orders may stand before the hidden part of others.
+                gives_back = money >= 0 and maker.account is account
+                hides = order.prevention != NONE and maker.shown < maker.leaves
+                if gives_back or hides or maker.reduce_only or maker.list is not None or maker.account.group == group:
                     return self._fills_whole_on_trial(order)
                 lots = min(maker.leaves, wanted)
                 wanted -= lots
@@ -907,12 +922,15 @@ class Engine:
         self._trigger_all(market, elected)
 
     def _elect_by_quotes(self, market: Market) -> None:
-        elected: list[Elected] = []
+        """Buys watch the best ask, sells the best bid, whenever the book has come to rest."""
         if market.asks.top is not None:
+            elected: list[Elected] = []
             market.buy_stops.elect(market.asks.top.price, elected)
+            self._trigger_all(market, elected)
         if market.bids.top is not None:
+            elected = []
             market.sell_stops.elect(market.bids.top.price, elected)
-        self._trigger_all(market, elected)
+            self._trigger_all(market, elected)
 
     def _trigger_all(self, market: Market, elected: list[Elected]) -> None:
         """24, 29: the trigger that the price met first, then the order that came first."""
@@ -1265,7 +1283,7 @@ def way(order: Order) -> int:
     level = trigger_level(order) if order.where == WATCHING else order.price * BPS
     if level == 0:
         return ANY_PRICE
-    watched = order.market.watched(order.buy) * BPS
-    if watched == 0:
+    market = order.market.reference() * BPS
+    if market == 0:
         return -level if order.buy else level
-    return abs(level - watched)
+    return abs(level - market)

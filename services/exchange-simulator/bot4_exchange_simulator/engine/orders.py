@@ -37,6 +37,7 @@ class Order:
         "activation",
         "ahead",
         "behind",
+        "bound",
         "budget",
         "buy",
         "executed",
@@ -104,6 +105,7 @@ class Order:
         self.triggered = type < STOP_MARKET
         self.expire_at = 0
         self.budget = -1  # quote currency still to be spent or received, in ticks x lots; -1: not limited by that
+        self.bound = 0  # the worst key of a level at which it trades, if it takes any price: its collar
         self.held = 0  # lots of a child that its parent has not armed yet
         self.flaw = ""  # what its numbers broke on the way from text, if anything
 

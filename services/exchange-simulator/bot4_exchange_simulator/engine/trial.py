@@ -51,6 +51,7 @@ def _order(order: Order, account: Account, market: Market) -> Order:
         copy.activation = order.activation
         copy.triggered = order.triggered
         copy.budget = order.budget
+        copy.bound = order.bound
         copy.held = order.held
         copy.number = order.number
     copy.reduce_only = order.reduce_only

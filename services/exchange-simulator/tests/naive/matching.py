@@ -229,7 +229,7 @@ def prevent(venue: Venue, taker: Order, maker: Order) -> None:
     if maker in lost:
         maker.shown -= lost[maker]
         if maker.open > 0:
-            settle_maker(venue, maker)
+            settle_maker(venue, maker)  # rule 18: as if it had traded
     for order in lost:
         if order.open == 0 or (order.is_by_amount and funds.affordable(venue, order, price) == 0):
             end(venue, order, "expired", "self_trade")
