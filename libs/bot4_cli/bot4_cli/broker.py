@@ -9,6 +9,9 @@ from pathlib import Path
 
 from bot4_cli.trouble import Trouble
 
+# Beyond it the server's runtime collects rather than grows: the whole system is to fit into 1 GB.
+MEMORY_LIMIT = "256MiB"
+
 
 def binary() -> str:
     """The wheel puts it beside the interpreter."""

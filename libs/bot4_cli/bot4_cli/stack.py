@@ -168,6 +168,7 @@ def _nats(plan: Plan) -> Program:
         name=NATS,
         command=[broker.binary(), "--config", str(file)],
         probe=f"http://127.0.0.1:{ports['monitor']}/healthz",
+        environment={"GOMEMLIMIT": broker.MEMORY_LIMIT},
         prepare=lambda: write_private(file, configuration.encode()),
     )
 

@@ -22,9 +22,9 @@ from bot4_common.orders import OrderRecord, advance, opened_by, order_id_of
 from bot4_common.pnl import Holding
 from bot4_gateway.history import PAGE, Roll, Shelf
 
-# Finished orders and fills that are kept for callers to ask about: some 300 MB of the process. The database keeps all.
-FINISHED_MAX = 100_000
-FILLS_MAX = 100_000
+# Finished orders and fills that are kept for callers to ask about: some 150 MB of the process. The database keeps all.
+FINISHED_MAX = 50_000
+FILLS_MAX = 50_000
 
 
 class Fill(msgspec.Struct, frozen=True):
