@@ -28,6 +28,7 @@ from bot4_common.messages.execution import (
     OrderLost,
     OrderRejected,
     OrderSent,
+    OrderTrimmed,
     OutcomeUnknown,
 )
 from bot4_common.messages.frame import AnyEvent, Frame
@@ -331,6 +332,7 @@ TOUCHES: dict[type[Event], tuple[Note, ...]] = {
     OrderAcknowledged: (_live,),
     OrderFilled: (_live, _fill),
     OrderRejected: (_live,),
+    OrderTrimmed: (_live,),
     OrderCancelled: (_live,),
     OrderExpired: (_live,),
     OrderLost: (_live,),

@@ -290,7 +290,7 @@ class Story:
         """What becomes of an order at the venue."""
         fate = self._fates.get(sent.order_id, "filled")
         if fate == "rejected":
-            rejected = VenueOrderRejected(code="REDUCE_ONLY", message="", **self._to(sent))
+            rejected = VenueOrderRejected(code="NOTHING_TO_REDUCE", message="", **self._to(sent))
             return Decision(cause=cause, events=[rejected])
         if fate == "lost":
             status = VenueOrderStatus(state="unknown", cumulative=ZERO, leaves=ZERO, **self._to(sent))

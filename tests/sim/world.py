@@ -128,6 +128,10 @@ class World:
         for name in PROCESSES:
             await self.stop(name)
             await asyncio.sleep(2.0)
+        # A stop may have fired on one of the last quotes, when the gateway was gone: it reads of it now.
+        self.start("gateway")
+        await asyncio.sleep(2.0)
+        await self.stop("gateway")
 
     async def _wreak(self) -> None:
         for _ in range(self._crashes):

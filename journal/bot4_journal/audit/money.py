@@ -8,7 +8,14 @@ from decimal import Decimal
 from bot4_common.messages.cost import CostRecorded
 from bot4_common.messages.execution import OrderFilled
 from bot4_common.messages.frame import AnyEvent
-from bot4_common.messages.risk import OrderApproved, PositionChanged, ReservationReleased, StopArmed, StopTriggered
+from bot4_common.messages.risk import (
+    OrderApproved,
+    PositionChanged,
+    ReservationReduced,
+    ReservationReleased,
+    StopArmed,
+    StopTriggered,
+)
 from bot4_common.messages.terms import EventId, Side, signed
 from bot4_common.money import ZERO, multiply
 from bot4_common.pnl import Holding
@@ -40,7 +47,7 @@ class MoneyRules:
                 self._cash[event.account, event.symbol] -= _paid(event)
             case PositionChanged():
                 self._moved(id, event, cause)
-            case OrderApproved() | StopArmed() | StopTriggered() | ReservationReleased():
+            case OrderApproved() | StopArmed() | StopTriggered() | ReservationReduced() | ReservationReleased():
                 book = self._cover.hear(event)
                 if book is not None:
                     self._touched.add(book)
@@ -138,7 +145,9 @@ class _Cover:
     def of(self, account: str, symbol: str, side: Side) -> Decimal:
         return self._sums[account, symbol, side]
 
-    def hear(self, event: OrderApproved | StopArmed | StopTriggered | ReservationReleased) -> Book | None:
+    def hear(
+        self, event: OrderApproved | StopArmed | StopTriggered | ReservationReduced | ReservationReleased
+    ) -> Book | None:
         """The book whose cover it changes, if it does."""
         match event:
             case StopArmed():
@@ -153,16 +162,20 @@ class _Cover:
                 book = event.account, event.order.symbol
                 self._set(event.order_id, book, event.order.side, event.order.quantity)
                 return book
+            case ReservationReduced():
+                return self.reduce(event.order_id, event.quantity)
             case ReservationReleased():
                 return self._drop(event.order_id)
         return None
 
-    def reduce(self, order_id: str, quantity: Decimal) -> None:
-        """An exit has filled in part or whole; other orders cover nothing."""
+    def reduce(self, order_id: str, quantity: Decimal) -> Book | None:
+        """An exit has filled, or was trimmed, in part or whole; other orders cover nothing."""
         part = self._parts.get(order_id)
-        if part is not None:
-            book, side, left = part
-            self._set(order_id, book, side, left - quantity)
+        if part is None:
+            return None
+        book, side, left = part
+        self._set(order_id, book, side, left - quantity)
+        return book
 
     def _drop(self, name: str) -> Book | None:
         part = self._parts.get(name)

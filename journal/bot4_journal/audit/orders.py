@@ -17,6 +17,7 @@ from bot4_common.messages.execution import (
     OrderLost,
     OrderRejected,
     OrderSent,
+    OrderTrimmed,
 )
 from bot4_common.messages.frame import AnyEvent
 from bot4_common.messages.gateway import CancelOrder, PlaceOrder
@@ -29,6 +30,7 @@ from bot4_common.messages.risk import (
     OrderRefused,
     OrderRepeated,
     PositionChanged,
+    ReservationReduced,
     ReservationReleased,
     StopTriggered,
 )
@@ -92,6 +94,8 @@ class OrderRules:
                 self._exits[event.exit_id] = id
             case PositionChanged():
                 self._consumed(event.order_id, abs(event.quantity))
+            case ReservationReduced():
+                self._reduced(id, event, cause)
             case ReservationReleased():
                 self._released(id, event, cause)
             case KillSwitchEngaged():
@@ -104,6 +108,8 @@ class OrderRules:
                 self._filled(id, event)
             case OrderAcknowledged():
                 self._moved(id, event.child_id, ("sent",), "open")
+            case OrderTrimmed():
+                self._trimmed(id, event)
             case OrderRejected() | OrderLost():
                 self._ended(id, event, ("sent",))
             case OrderCancelled() | OrderExpired():
@@ -203,6 +209,14 @@ class OrderRules:
             self._findings.add("release", id, f"{event.order_id} releases {event.quantity} of {reserved.leaves}")
         self._close(event.order_id)
 
+    def _reduced(self, id: EventId, event: ReservationReduced, cause: EventId | None) -> None:
+        owed = self.unreleased[cause.stream].pay(cause) if cause is not None else None
+        reserved = self._reserved.get(event.order_id)
+        if owed != event.order_id or reserved is None or not ZERO < event.quantity < reserved.leaves:
+            self._findings.add("release", id, f"{event.order_id} gives up {event.quantity} for {cause}: {reserved}")
+            return
+        reserved.leaves -= event.quantity
+
     def _close(self, order_id: str) -> None:
         reserved = self._reserved.pop(order_id)
         key = reserved.account, reserved.client_order_id
@@ -245,6 +259,17 @@ class OrderRules:
         child.cumulative = cumulative
         if leaves <= 0:
             self._end(event.child_id)
+
+    def _trimmed(self, id: EventId, event: OrderTrimmed) -> None:
+        child = self._child(id, event.child_id, ("open",))
+        if child is None:
+            return
+        order = child.order
+        in_bounds = child.cumulative < event.quantity < order.quantity
+        if not order.reduce_only or not in_bounds or event.leaves != event.quantity - child.cumulative:
+            self._findings.add("fill", id, f"{event.child_id} is trimmed to {event.quantity}: {child}")
+        child.order = replace(order, quantity=event.quantity)
+        self.unreleased[id.stream].add(id, event.order_id)
 
     def _moved(self, id: EventId, child_id: str, from_stages: tuple[Stage, ...], to_stage: Stage) -> None:
         child = self._child(id, child_id, from_stages)

@@ -21,6 +21,7 @@ from bot4_common.messages.execution import (
     OrderLost,
     OrderRejected,
     OrderSent,
+    OrderTrimmed,
 )
 from bot4_common.messages.frame import AnyEvent
 from bot4_common.messages.market import SessionMessage
@@ -33,6 +34,7 @@ from bot4_common.messages.venue import (
     VenueOrderExpired,
     VenueOrderRejected,
     VenueOrderStatus,
+    VenueOrderTrimmed,
     VenueTraded,
 )
 from bot4_common.money import ZERO
@@ -56,6 +58,7 @@ TAKEN_AS: dict[type[Event], dict[type[Event], tuple[str, ...]]] = {
             "liquidity",
         )
     },
+    VenueOrderTrimmed: {OrderTrimmed: ("child_id", "account", "quantity"), FeedAdvanced: ()},
     VenueOrderCancelled: {OrderCancelled: ("child_id", "account", "quantity", "reason"), FeedAdvanced: ()},
     VenueOrderExpired: {OrderExpired: ("child_id", "account", "quantity", "reason"), FeedAdvanced: ()},
     VenueCancelRejected: {CancelRejected: ("child_id", "account", "code"), FeedAdvanced: ()},
@@ -103,6 +106,8 @@ class VenueRules:
                 self._traded(event)
             case VenueFilled():
                 self._filled(id, event)
+            case VenueOrderTrimmed():
+                self._trimmed(id, event)
             case VenueOrderCancelled() | VenueOrderExpired():
                 self._ended(id, event.child_id, event.quantity)
         if isinstance(event, SessionMessage):
@@ -158,6 +163,13 @@ class VenueRules:
         live.trades.add(event.trade_id)
         if leaves <= 0:
             del self._live[event.child_id]
+
+    def _trimmed(self, id: EventId, event: VenueOrderTrimmed) -> None:
+        live = self._live.get(event.child_id)
+        if live is None or not live.cumulative < event.quantity < live.quantity:
+            self._findings.add("venue_fill", id, f"{event.child_id} is trimmed to {event.quantity}: {live}")
+        else:
+            live.quantity = event.quantity
 
     def _ended(self, id: EventId, child_id: str, quantity: Decimal) -> None:
         live = self._live.pop(child_id, None)

@@ -60,7 +60,6 @@ REFUSALS: dict[str, Refusal] = {
     "POST_ONLY_WOULD_CROSS": Refusal(
         422, False, "OrderImmediatelyFillable", "A post-only order would have taken liquidity."
     ),
-    "REDUCE_ONLY": Refusal(422, False, "InvalidOrder", "The venue knows no position that the order could reduce."),
     "REQUEST_EXPIRED": Refusal(503, True, "RequestTimeout", "The order reached the venue after its receive window."),
     "DUPLICATE_ORDER": Refusal(409, False, "DuplicateOrderId", "The venue has seen the order's id before."),
 }

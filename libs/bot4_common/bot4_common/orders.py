@@ -79,7 +79,9 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             record.received_at = at
         case risk.OrderApproved():
             # Risk may have shrunk a reduce-only order: what it approved is what counts.
-            record.order, record.opening = event.order, event.opening
+            # An order only ever gets smaller, so a trim that was read before counts as well.
+            quantity = min(event.order.quantity, record.order.quantity)
+            record.order, record.opening = msgspec.structs.replace(event.order, quantity=quantity), event.opening
             _decided(record, "approved", at)
         case risk.OrderRefused():
             record.code, record.details = event.code, event.details
@@ -100,6 +102,8 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             record.notional = add(record.notional, multiply(event.price, event.quantity))
             record.acknowledged_at = record.acknowledged_at or at
             _raise(record, "partially_filled" if event.leaves else "filled", at)
+        case execution.OrderTrimmed():
+            record.order = msgspec.structs.replace(record.order, quantity=min(event.quantity, record.order.quantity))
         case execution.OrderRejected():
             record.code, record.details = event.code, {"message": event.message}
             _raise(record, "rejected", at)

@@ -16,6 +16,7 @@ from bot4_common.messages.execution import (
     OrderLost,
     OrderRejected,
     OrderSent,
+    OrderTrimmed,
     OutcomeUnknown,
 )
 from bot4_common.messages.gateway import PlaceOrder
@@ -144,6 +145,12 @@ def test_what_risk_shrank_is_what_counts() -> None:
     smaller = Order(**{name: getattr(ORDER, name) for name in ORDER.__struct_fields__} | {"quantity": Decimal(2)})
     approved = OrderApproved(**KNOWN, order=smaller, fingerprint=fingerprint(ORDER), **ARRIVAL, opening=False, at=0)
     assert record_of(approved, PLACED).order == record_of(PLACED, approved).order == smaller
+
+
+def test_what_the_venue_trimmed_is_what_counts_whichever_is_read_first() -> None:
+    trimmed = OrderTrimmed(**CHILD, quantity=Decimal(2), leaves=Decimal(2), session_sequence=2)
+    for events in ((APPROVED, SENT, trimmed), (SENT, trimmed, APPROVED)):
+        assert record_of(*events).leaves == 2
 
 
 def test_other_events_open_nothing() -> None:

@@ -20,19 +20,20 @@ from bot4_common.instruments import Instrument, check
 from bot4_common.messages.execution import CancelSent, OrderSent, QuerySent, ResendRequested
 from bot4_common.messages.frame import Frame
 from bot4_common.messages.market import SessionHeartbeat, SessionMessage, Spoken, Tick
-from bot4_common.messages.terms import Event, Order, Side, opposite
+from bot4_common.messages.terms import Event, Side
 from bot4_common.messages.venue import (
     FeedFault,
+    VenueCancelEntered,
     VenueCancelRejected,
     VenueFilled,
+    VenueMarketMoved,
     VenueOrderAccepted,
     VenueOrderCancelled,
+    VenueOrderEntered,
     VenueOrderExpired,
     VenueOrderRejected,
-    VenueOrderRested,
     VenueOrderStatus,
-    VenueQuotesMoved,
-    VenueQuotesPulled,
+    VenueOrderTrimmed,
     VenueRequestArrived,
     VenueRequestDelayed,
     VenueResent,
@@ -40,32 +41,45 @@ from bot4_common.messages.venue import (
     VenueTraded,
 )
 from bot4_common.money import ZERO
-from bot4_exchange_simulator.book import Drop, Match, Resting
+from bot4_exchange_simulator.engine import events
+from bot4_exchange_simulator.engine.events import TRADE
+from bot4_exchange_simulator.engine.events import Request as RefusedRequest
+from bot4_exchange_simulator.engine.orders import Order as EngineOrder
+from bot4_exchange_simulator.engine.profile import Profile
+from bot4_exchange_simulator.engine.refusals import REFUSALS
 from bot4_exchange_simulator.faults import Line
 from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
-from bot4_exchange_simulator.orders import Saved, State, VenueOrder, restore, save
+from bot4_exchange_simulator.matching import MARKET, enter_cancel, enter_order, move_market
+from bot4_exchange_simulator.orders import Saved, State, VenueOrder, opened, restore, save
 
-# The account of everybody who is not a client.
-MARKET = "market"
 # A client's progress is taken note of every so many messages: what it has need not be kept for it.
 ACKNOWLEDGE_EVERY = 256
+
+DEFAULT = Profile()
 
 Request = OrderSent | CancelSent | QuerySent
 
 
 class Venue:
-    """The decider of one venue. `liquidity` by symbol is what the rest of the market does."""
+    """The decider of one venue. `liquidity` by symbol is what the rest of the market does, `profile` the venue's rules
+    where venues differ."""
 
     def __init__(
-        self, name: str, instruments: Mapping[str, Instrument], liquidity: Mapping[str, Liquidity], line: Line
+        self,
+        name: str,
+        instruments: Mapping[str, Instrument],
+        liquidity: Mapping[str, Liquidity],
+        line: Line,
+        profile: Profile = DEFAULT,
     ) -> None:
         self._name = name
+        self._profile = profile
         self._instruments = instruments
         self._liquidity = liquidity
         self._line = line
 
     def initial(self) -> State:
-        return State(list(self._instruments))
+        return opened(self._profile, self._instruments)
 
     def deadline(self, state: State) -> int | None:
         due = [request.due_at for request in state.delayed]
@@ -125,81 +139,50 @@ class Venue:
 
     def _order(self, state: State, session: str, request: OrderSent, now: int, emit: Emit) -> None:
         order, child_id = request.order, request.child_id
-        told: dict[str, Any] = {"session": session, "account": request.account, "child_id": child_id, "at": now}
         refusal = self._refusal(state, request, now)
         if refusal is not None:
             code, message = refusal
-            number = state.next_number(session)
-            self._tell(state, VenueOrderRejected(session_sequence=number, code=code, message=message, **told), emit)
-            return
-        instrument = self._instruments[order.symbol]
-        self._tell(
-            state,
-            VenueOrderAccepted(
+            rejected = VenueOrderRejected(
+                session=session,
                 session_sequence=state.next_number(session),
-                venue_order_id=f"{self._name}-{state.accepted + 1}",
-                order=order,
-                **told,
-            ),
-            emit,
-        )
-        outcome = state.books[order.symbol].match(
-            order.side,
-            None if order.price is None else instrument.ticks(order.price),
-            instrument.lots(order.quantity),
-            request.account,
-            state.positions[order.symbol],
-            order.reduce_only,
-        )
-        self._trade(state, instrument, order.side, child_id, request.account, outcome, now, emit)
-        taker = state.live.get(child_id)
-        if taker is None:
-            return
-        rests = order.type == "limit" and order.time_in_force == "gtc" and _may_rest(state, instrument, taker)
-        if rests:
-            emit(VenueOrderRested(child_id=child_id, quantity=taker.leaves))
-        else:
-            self._tell(
-                state,
-                VenueOrderExpired(
-                    session_sequence=state.next_number(session),
-                    quantity=taker.leaves,
-                    reason="reduce_only" if order.type == "limit" and order.time_in_force == "gtc" else "unfilled",
-                    **told,
-                ),
-                emit,
+                account=request.account,
+                child_id=child_id,
+                code=code,
+                message=message,
+                at=now,
             )
+            self._tell(state, rejected, emit)
+            return
+        emit(VenueOrderEntered(session=session, account=request.account, child_id=child_id, order=order, at=now))
+        self._report(state, session, now, emit)
 
     def _refusal(self, state: State, request: OrderSent, now: int) -> tuple[str, str] | None:
-        order, child_id = request.order, request.child_id
+        """What keeps a request from the engine: code and message."""
         if now > request.expires_at:
             return "REQUEST_EXPIRED", "the request came after its receive window"
-        if child_id in state.live or child_id in state.finished:
+        if request.child_id in state.live or request.child_id in state.finished:
             return "DUPLICATE_ORDER", "the client order id was used before"
         try:
-            instrument = check(order, self._instruments)
+            check(request.order, self._instruments)
         except Refused as refused:
             return refused.code, ", ".join(f"{name}={value}" for name, value in refused.details.items())
-        if order.post_only and _takes(state, instrument, order):
-            return "POST_ONLY_WOULD_CROSS", "the order would take liquidity"
-        if order.reduce_only and not _reduces(state, order.symbol, request.account, order.side):
-            return "REDUCE_ONLY", "there is no position to reduce"
         return None
 
     def _cancel(self, state: State, session: str, request: CancelSent, now: int, emit: Emit) -> None:
         child_id = request.child_id
-        told: dict[str, Any] = {"session": session, "account": request.account, "child_id": child_id, "at": now}
-        number = state.next_number(session)
-        live = state.live.get(child_id)
-        if live is None:
-            code = "ORDER_IS_OVER" if child_id in state.finished else "UNKNOWN_ORDER"
-            self._tell(state, VenueCancelRejected(session_sequence=number, code=code, **told), emit)
+        if child_id in state.live:
+            emit(VenueCancelEntered(account=request.account, child_id=child_id, at=now))
+            self._report(state, session, now, emit)
             return
-        self._tell(
-            state,
-            VenueOrderCancelled(session_sequence=number, quantity=live.leaves, reason="requested", **told),
-            emit,
+        rejected = VenueCancelRejected(
+            session=session,
+            session_sequence=state.next_number(session),
+            account=request.account,
+            child_id=child_id,
+            code="ORDER_IS_OVER" if child_id in state.finished else "UNKNOWN_ORDER",
+            at=now,
         )
+        self._tell(state, rejected, emit)
 
     def _status(self, state: State, session: str, request: QuerySent, now: int) -> VenueOrderStatus:
         told: dict[str, Any] = {
@@ -217,53 +200,72 @@ class Venue:
             return VenueOrderStatus(state=finished.state, cumulative=finished.cumulative, leaves=ZERO, **told)
         return VenueOrderStatus(state="unknown", cumulative=ZERO, leaves=ZERO, **told)
 
-    def _trade(
-        self,
-        state: State,
-        instrument: Instrument,
-        side: Side,
-        taker_id: str,
-        taker_account: str,
-        outcome: list[Match | Drop],
-        now: int,
-        emit: Emit,
+    def _report(self, state: State, session: str, now: int, emit: Emit) -> None:
+        """Tells, one after the other, what the engine has just said. `session` is where the request came from."""
+        for kind, subject, other, quantity, price, text in state.happened:
+            if isinstance(subject, RefusedRequest):
+                if subject.account != MARKET:
+                    self._refused(state, session, subject, text, now, emit)
+            elif kind == TRADE:
+                assert other is not None
+                self._traded(state, subject, other, quantity, price, now, emit)
+            elif subject.account.name != MARKET:
+                lots = self._instruments[subject.market.symbol].quantity(quantity)
+                self._changed(state, kind, subject.id, lots, text, now, emit)
+
+    def _refused(self, state: State, session: str, request: RefusedRequest, code: str, now: int, emit: Emit) -> None:
+        order = state.live.get(request.id)
+        told: dict[str, Any] = {"account": request.account, "child_id": request.id, "at": now}
+        if order is None or request.do == "cancel":
+            number = state.next_number(session)
+            self._tell(state, VenueCancelRejected(session=session, session_sequence=number, code=code, **told), emit)
+            return
+        told |= {"session": order.session, "session_sequence": state.next_number(order.session)}
+        self._tell(state, VenueOrderRejected(code=code, message=REFUSALS[code].venue_message, **told), emit)
+
+    def _changed(
+        self, state: State, kind: int, child_id: str, quantity: Decimal, reason: str, now: int, emit: Emit
     ) -> None:
-        for met in outcome:
-            maker = state.live.get(met.maker_id)
-            if isinstance(met, Drop):
-                assert maker is not None
-                self._tell(
-                    state,
-                    VenueOrderCancelled(
-                        session=maker.session,
-                        session_sequence=state.next_number(maker.session),
-                        account=maker.account,
-                        child_id=met.maker_id,
-                        quantity=maker.leaves,
-                        reason="reduce_only",
-                        at=now,
-                    ),
-                    emit,
-                )
-                continue
-            trade = VenueTraded(
-                symbol=instrument.symbol,
-                trade_id=f"{self._name}-{state.traded + 1}",
-                price=instrument.price(met.price),
-                quantity=instrument.quantity(met.quantity),
-                maker_id=met.maker_id,
-                maker_account=met.maker_account,
-                taker_id=taker_id,
-                taker_account=taker_account,
-                taker_side=side,
-                at=now,
-            )
-            emit(trade)
-            taker = state.live.get(taker_id)
-            if maker is not None:
-                self._fill(state, trade, met.maker_id, maker, opposite(side), emit)
-            if taker is not None:
-                self._fill(state, trade, taker_id, taker, side, emit)
+        """What is told of one order alone. Other kinds of news are of orders that no client can send."""
+        order = state.live[child_id]
+        told: dict[str, Any] = {
+            "session": order.session,
+            "session_sequence": state.next_number(order.session),
+            "account": order.account,
+            "child_id": child_id,
+            "at": now,
+        }
+        match kind:
+            case events.ACCEPTED:
+                id = f"{self._name}-{state.accepted + 1}"
+                self._tell(state, VenueOrderAccepted(venue_order_id=id, order=order.order, **told), emit)
+            case events.TRIMMED:
+                self._tell(state, VenueOrderTrimmed(quantity=quantity, **told), emit)
+            case events.CANCELLED:
+                self._tell(state, VenueOrderCancelled(quantity=quantity, reason=reason, **told), emit)
+            case events.EXPIRED:
+                self._tell(state, VenueOrderExpired(quantity=quantity, reason=reason, **told), emit)
+
+    def _traded(
+        self, state: State, taker: EngineOrder, maker: EngineOrder, lots: int, ticks: int, now: int, emit: Emit
+    ) -> None:
+        instrument, side = self._instruments[taker.market.symbol], _side(taker)
+        trade = VenueTraded(
+            symbol=instrument.symbol,
+            trade_id=f"{self._name}-{state.traded + 1}",
+            price=instrument.price(ticks),
+            quantity=instrument.quantity(lots),
+            maker_id=maker.id,
+            maker_account=maker.account.name,
+            taker_id=taker.id,
+            taker_account=taker.account.name,
+            taker_side=side,
+            at=now,
+        )
+        emit(trade)
+        for order in (maker, taker):
+            if order.account.name != MARKET:
+                self._fill(state, trade, order.id, state.live[order.id], _side(order), emit)
 
     def _fill(self, state: State, trade: VenueTraded, child_id: str, order: VenueOrder, side: Side, emit: Emit) -> None:
         """Tells one of the two clients of a trade its side of it."""
@@ -303,82 +305,54 @@ class Venue:
         """The rest of the market requotes, trading with whatever its new quotes meet; then its takers come."""
         number = state.steps[instrument.symbol]
         step = liquidity.step(number)
-        emit(VenueQuotesPulled(symbol=instrument.symbol))
         emit(
-            VenueQuotesMoved(
+            VenueMarketMoved(
                 symbol=instrument.symbol,
                 step=number + 1,
-                bids=self._requote(state, instrument, "buy", step.bids, now, emit),
-                asks=self._requote(state, instrument, "sell", step.asks, now, emit),
+                bids=_written(instrument, step.bids),
+                asks=_written(instrument, step.asks),
+                flow=[
+                    (taker.side, instrument.price(taker.limit), instrument.quantity(taker.quantity))
+                    for taker in step.flow
+                ],
                 at=now,
             )
         )
-        for taken, aggressor in enumerate(step.flow):
-            self._sweep(
-                state,
-                instrument,
-                f"{MARKET}/{number}/{taken}",
-                aggressor.side,
-                aggressor.limit,
-                aggressor.quantity,
-                now,
-                emit,
-            )
-
-    def _requote(
-        self, state: State, instrument: Instrument, side: Side, quotes: list[tuple[int, int]], now: int, emit: Emit
-    ) -> list[tuple[Decimal, Decimal]]:
-        """What is left of the new quotes of one side after they met resting orders."""
-        left: list[tuple[Decimal, Decimal]] = []
-        for price, lots in quotes:
-            if state.books[instrument.symbol].crosses(side, price):
-                lots -= self._sweep(
-                    state, instrument, quote_id(instrument.symbol, side, price), side, price, lots, now, emit
-                )
-            if lots:
-                left.append((instrument.price(price), instrument.quantity(lots)))
-        return left
-
-    def _sweep(
-        self, state: State, instrument: Instrument, id: str, side: Side, limit: int, lots: int, now: int, emit: Emit
-    ) -> int:
-        """The market takes; returns the lots that traded."""
-        symbol = instrument.symbol
-        outcome = state.books[symbol].match(side, limit, lots, MARKET, state.positions[symbol])
-        self._trade(state, instrument, side, id, MARKET, outcome, now, emit)
-        return sum(met.quantity for met in outcome if isinstance(met, Match))
+        self._report(state, "", now, emit)
 
     # Evolve
 
     def evolve(self, state: State, event: Event) -> None:
         match event:
+            case VenueOrderEntered():
+                state.enter(event)
+                enter_order(state.engine, self._instruments[event.order.symbol], event)
+                state.collect()
+            case VenueCancelEntered():
+                enter_cancel(state.engine, event)
+                state.collect()
+            case VenueMarketMoved():
+                move_market(state.engine, self._instruments[event.symbol], event)
+                state.collect()
+                state.steps[event.symbol] = event.step
+                state.next_step_at[event.symbol] = event.at + STEP_NS
             case VenueOrderAccepted():
-                state.accepted += 1
-                state.live[event.child_id] = VenueOrder(
-                    session=event.session,
-                    account=event.account,
-                    venue_order_id=event.venue_order_id,
-                    order=event.order,
-                )
+                state.accept(event.child_id, event.venue_order_id)
             case VenueOrderRejected():
                 state.refuse(event.child_id)
-            case VenueOrderRested():
-                self._rest(state, event)
             case VenueTraded():
-                self._traded(state, event)
+                state.traded += 1
             case VenueFilled():
                 order = state.live[event.child_id]
                 order.cumulative = event.cumulative
                 if not event.leaves:
                     state.finish(event.child_id, "filled")
+            case VenueOrderTrimmed():
+                state.live[event.child_id].quantity = event.quantity
             case VenueOrderCancelled():
                 state.finish(event.child_id, "cancelled")
             case VenueOrderExpired():
                 state.finish(event.child_id, "expired")
-            case VenueQuotesPulled():
-                self._pull(state, event.symbol)
-            case VenueQuotesMoved():
-                self._quote(state, event)
             case VenueRequestDelayed():
                 state.delayed.append(event)
             case VenueRequestArrived():
@@ -389,57 +363,13 @@ class Venue:
         if isinstance(event, SessionMessage):
             state.tell(event)
 
-    def _rest(self, state: State, event: VenueOrderRested) -> None:
-        live = state.live[event.child_id]
-        order = live.order
-        instrument = self._instruments[order.symbol]
-        assert order.price is not None
-        state.books[order.symbol].add(
-            Resting(
-                event.child_id,
-                live.account,
-                order.side,
-                instrument.ticks(order.price),
-                instrument.lots(event.quantity),
-                order.reduce_only,
-            )
-        )
-
-    def _traded(self, state: State, event: VenueTraded) -> None:
-        state.traded += 1
-        lots = self._instruments[event.symbol].lots(event.quantity)
-        state.books[event.symbol].fill(event.maker_id, lots)
-        bought = lots if event.taker_side == "buy" else -lots
-        for account, change in ((event.taker_account, bought), (event.maker_account, -bought)):
-            if account != MARKET:
-                state.move(event.symbol, account, change)
-
-    def _pull(self, state: State, symbol: str) -> None:
-        book = state.books[symbol]
-        for id in state.quoted[symbol]:
-            if book.get(id) is not None:
-                book.remove(id)
-        state.quoted[symbol] = []
-
-    def _quote(self, state: State, event: VenueQuotesMoved) -> None:
-        symbol, instrument = event.symbol, self._instruments[event.symbol]
-        sides: tuple[tuple[Side, list[tuple[Decimal, Decimal]]], ...] = (("buy", event.bids), ("sell", event.asks))
-        for side, quotes in sides:
-            for price, quantity in quotes:
-                ticks = instrument.ticks(price)
-                id = quote_id(symbol, side, ticks)
-                state.books[symbol].add(Resting(id, MARKET, side, ticks, instrument.lots(quantity)))
-                state.quoted[symbol].append(id)
-        state.steps[symbol] = event.step
-        state.next_step_at[symbol] = event.at + STEP_NS
-
     # Snapshots
 
     def dump(self, state: State) -> Saved:
         return save(state)
 
     def load(self, data: bytes) -> State:
-        return restore(msgspec.json.decode(data, type=Saved), list(self._instruments))
+        return restore(msgspec.json.decode(data, type=Saved), self._profile, self._instruments)
 
     # What the venue says, once it is stored
 
@@ -456,7 +386,7 @@ class Venue:
                     yield from self._delivered(event, decision.trace, fault)
                 elif isinstance(event, VenueResent):
                     yield from self._repeated(state, event)
-                elif isinstance(event, VenueQuotesMoved):
+                elif isinstance(event, VenueMarketMoved):
                     yield from self._quotes(state, [self._instruments[event.symbol]], event.at)
 
     def pulse(self, state: State, now: int) -> Iterable[Outgoing]:
@@ -490,24 +420,9 @@ class Venue:
                 yield Outgoing(streams.quotes(self._name), Spoken(quote))
 
 
-def quote_id(symbol: str, side: Side, ticks: int) -> str:
-    return f"{MARKET}/{symbol}/{side}/{ticks}"
+def _side(order: EngineOrder) -> Side:
+    return "buy" if order.buy else "sell"
 
 
-def _may_rest(state: State, instrument: Instrument, taker: VenueOrder) -> bool:
-    """A reduce-only remainder rests only while there is a position left that it could reduce. Having met its own
-    account's orders, it may have come to its limit with both the position and the other side of the market left."""
-    order = taker.order
-    if not order.reduce_only or order.price is None:
-        return True
-    crossing = state.books[order.symbol].crosses(order.side, instrument.ticks(order.price))
-    return not crossing and _reduces(state, order.symbol, taker.account, order.side)
-
-
-def _reduces(state: State, symbol: str, account: str, side: Side) -> bool:
-    position = state.positions[symbol].get(account, 0)
-    return position < 0 if side == "buy" else position > 0
-
-
-def _takes(state: State, instrument: Instrument, order: Order) -> bool:
-    return order.price is not None and state.books[order.symbol].crosses(order.side, instrument.ticks(order.price))
+def _written(instrument: Instrument, quotes: list[tuple[int, int]]) -> list[tuple[Decimal, Decimal]]:
+    return [(instrument.price(ticks), instrument.quantity(lots)) for ticks, lots in quotes]

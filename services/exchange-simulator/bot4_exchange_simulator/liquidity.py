@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bot4_common.messages.terms import Side, opposite
+from bot4_exchange_simulator.draws import bits
 from bot4_exchange_simulator.tape import Tape
 
 STEP_NS = 200_000_000
@@ -42,6 +43,14 @@ class Step(NamedTuple):
     bids: list[tuple[int, int]]
     asks: list[tuple[int, int]]
     flow: list[Aggressor]
+
+
+class Others(Protocol):
+    """The rest of the market, whatever moves it."""
+
+    def step(self, number: int) -> Step:
+        """What it does in step `number`, from 0 without end: the same each time that it is asked."""
+        ...
 
 
 class Liquidity:
@@ -82,18 +91,13 @@ class Liquidity:
         return (price - 1, price) if self._sides[last] == "buy" else (price, price + 1)
 
     def _quotes(self, side: Side, touch: int, number: int) -> list[tuple[int, int]]:
-        spacing = self._spacing
-        if side == "buy":
-            behind = (touch - 1) // spacing * spacing
-            prices = [touch, *range(behind, behind - (LEVELS - 1) * spacing, -spacing)]
-        else:
-            behind = (touch // spacing + 1) * spacing
-            prices = [touch, *range(behind, behind + (LEVELS - 1) * spacing, spacing)]
-        return [(price, self._size(side, price, price == touch, number)) for price in prices if price > 0]
+        return [
+            (price, self._size(side, price, price == touch, number)) for price in ladder(side, touch, self._spacing)
+        ]
 
     def _size(self, side: Side, price: int, at_touch: bool, number: int) -> int:
         """8 to 32 mean prints at the touch, twice that behind it. Not all prices change size in the same step."""
-        drawn = _draw(self._seed, 2 * price + (side == "buy"), (number + price) // STEPS_PER_SIZE)
+        drawn = bits(self._seed, 2 * price + (side == "buy"), (number + price) // STEPS_PER_SIZE)
         size = 8 * self._lots_mean + drawn % (24 * self._lots_mean + 1)
         return size if at_touch else 2 * size
 
@@ -117,15 +121,11 @@ class Liquidity:
         return flow
 
 
-def _draw(*numbers: int) -> int:
-    """64 bits that look random and follow from the numbers alone (splitmix64): Random(seed) would take 5 us each."""
-    state = 0
-    for number in numbers:
-        state = (state + number + 0x9E3779B97F4A7C15) & _64_BITS
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _64_BITS
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _64_BITS
-        state ^= state >> 31
-    return state
-
-
-_64_BITS = (1 << 64) - 1
+def ladder(side: Side, touch: int, spacing: int) -> list[int]:
+    """The prices of the quotes of one side in ticks, best first: the touch, and multiples of `spacing` behind it."""
+    if side == "buy":
+        behind = (touch - 1) // spacing * spacing
+        prices = [touch, *range(behind, behind - (LEVELS - 1) * spacing, -spacing)]
+        return [price for price in prices if price > 0]
+    behind = (touch // spacing + 1) * spacing
+    return [touch, *range(behind, behind + (LEVELS - 1) * spacing, spacing)]

@@ -1,7 +1,8 @@
-"""What does the venue know? Orders, positions, sessions: the truth that its events fold into."""
+"""What does the venue know? Its matching engine, what its clients asked, and what each of them was told."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,27 +10,34 @@ import msgspec
 
 from bot4_common.instruments import Instrument
 from bot4_common.messages.market import Quote, SessionMessage
-from bot4_common.messages.terms import Order, Side
-from bot4_common.messages.venue import VenueOrderState, VenueRequestDelayed
+from bot4_common.messages.terms import Order
+from bot4_common.messages.venue import VenueOrderEntered, VenueOrderState, VenueRequestDelayed
 from bot4_common.money import ZERO
-from bot4_exchange_simulator.book import Book, Resting
+from bot4_exchange_simulator.engine.engine import Engine
+from bot4_exchange_simulator.engine.events import Event as EngineEvent
+from bot4_exchange_simulator.engine.image import Image, image
+from bot4_exchange_simulator.engine.image import restore as restore_engine
+from bot4_exchange_simulator.engine.profile import Profile
+from bot4_exchange_simulator.matching import list_instruments
 
 # Finished orders are remembered this long, in orders, for queries and against a second acceptance of the same id.
 FINISHED_KEPT = 20_000
 
 
 class VenueOrder(msgspec.Struct, kw_only=True):
-    """A live order of a client. Quantities in base."""
+    """A client's order that is not over. `quantity` is its total, as asked and trimmed since; in base."""
 
     session: str
     account: str
-    venue_order_id: str
     order: Order
+    quantity: Decimal
     cumulative: Decimal = ZERO
+    # Empty until it is accepted.
+    venue_order_id: str = ""
 
     @property
     def leaves(self) -> Decimal:
-        return self.order.quantity - self.cumulative
+        return self.quantity - self.cumulative
 
 
 class Finished(msgspec.Struct):
@@ -46,16 +54,14 @@ class Session(msgspec.Struct):
 
 
 class State:
-    """The books are whole numbers of ticks and lots; everything else is exact decimals."""
+    """The engine has the books and positions, in whole ticks and lots; everything else is exact decimals."""
 
-    def __init__(self, symbols: list[str]) -> None:
-        self.books: dict[str, Book] = {symbol: Book() for symbol in symbols}
-        # Ids of the market's own quotes in each book.
-        self.quoted: dict[str, list[str]] = {symbol: [] for symbol in symbols}
-        # Signed lots by symbol and account.
-        self.positions: dict[str, dict[str, int]] = {symbol: {} for symbol in symbols}
-        self.steps: dict[str, int] = dict.fromkeys(symbols, 0)
-        self.next_step_at: dict[str, int] = dict.fromkeys(symbols, 0)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        # What the engine said to the last command: to be told before the next one. Not part of what is kept.
+        self.happened: list[EngineEvent] = []
+        self.steps: dict[str, int] = dict.fromkeys(engine.markets, 0)
+        self.next_step_at: dict[str, int] = dict.fromkeys(engine.markets, 0)
         self.live: dict[str, VenueOrder] = {}
         self.finished: dict[str, Finished] = {}
         self.sessions: dict[str, Session] = {}
@@ -71,8 +77,8 @@ class State:
 
     def quote(self, venue: str, instrument: Instrument, now: int) -> Quote | None:
         """The top of the book; none while a side is empty."""
-        book = self.books[instrument.symbol]
-        bids, asks = book.depth("buy", 1), book.depth("sell", 1)
+        market = self.engine.markets[instrument.symbol]
+        bids, asks = market.bids.depth(1), market.asks.depth(1)
         if not bids or not asks:
             return None
         return Quote(
@@ -87,6 +93,19 @@ class State:
 
     # Only `evolve` calls what follows.
 
+    def collect(self) -> None:
+        """What the engine has just said is what happened last."""
+        self.happened, self.engine.events = self.engine.events, []
+
+    def enter(self, entered: VenueOrderEntered) -> None:
+        self.live[entered.child_id] = VenueOrder(
+            session=entered.session, account=entered.account, order=entered.order, quantity=entered.order.quantity
+        )
+
+    def accept(self, child_id: str, venue_order_id: str) -> None:
+        self.accepted += 1
+        self.live[child_id].venue_order_id = venue_order_id
+
     def tell(self, message: SessionMessage) -> None:
         session = self.sessions.setdefault(message.session, Session())
         session.sequence = message.session_sequence
@@ -99,36 +118,26 @@ class State:
 
     def finish(self, child_id: str, state: VenueOrderState) -> None:
         order = self.live.pop(child_id)
-        book = self.books[order.order.symbol]
-        if book.get(child_id) is not None:
-            book.remove(child_id)
-        self.forget_oldest()
-        self.finished[child_id] = Finished(state, order.cumulative)
+        self._remember(child_id, Finished(state, order.cumulative))
 
     def refuse(self, child_id: str) -> None:
+        """An id that is live or was used stays what it is."""
+        order = self.live.get(child_id)
+        if order is not None and not order.venue_order_id:
+            del self.live[child_id]
         if child_id not in self.live and child_id not in self.finished:
-            self.forget_oldest()
-            self.finished[child_id] = Finished("rejected", ZERO)
+            self._remember(child_id, Finished("rejected", ZERO))
 
-    def forget_oldest(self) -> None:
+    def _remember(self, child_id: str, finished: Finished) -> None:
         if len(self.finished) >= FINISHED_KEPT:
             del self.finished[next(iter(self.finished))]
-
-    def move(self, symbol: str, account: str, lots: int) -> None:
-        positions = self.positions[symbol]
-        position = positions.get(account, 0) + lots
-        if position:
-            positions[account] = position
-        else:
-            positions.pop(account, None)
+        self.finished[child_id] = finished
 
 
 class Saved(msgspec.Struct):
-    """A state as it stands in a snapshot: the books as their orders, in the order of the queues."""
+    """A state as it stands in a snapshot."""
 
-    books: dict[str, list[tuple[str, str, Side, int, int, bool]]]
-    quoted: dict[str, list[str]]
-    positions: dict[str, dict[str, int]]
+    engine: Image
     steps: dict[str, int]
     next_step_at: dict[str, int]
     live: dict[str, VenueOrder]
@@ -140,27 +149,25 @@ class Saved(msgspec.Struct):
 
 
 def save(state: State) -> Saved:
-    books = {
-        symbol: [
-            (rest.order_id, rest.account, rest.side, rest.price, rest.leaves, rest.reduce_only)
-            for rest in book.orders()
-        ]
-        for symbol, book in state.books.items()
-    }
-    others: dict[str, Any] = {field: getattr(state, field) for field in Saved.__struct_fields__ if field != "books"}
-    return Saved(books=books, **others)
+    others: dict[str, Any] = {field: getattr(state, field) for field in Saved.__struct_fields__ if field != "engine"}
+    return Saved(engine=image(state.engine), **others)
 
 
-def restore(saved: Saved, symbols: list[str]) -> State:
-    state = State(symbols)
+def opened(profile: Profile, instruments: Mapping[str, Instrument]) -> State:
+    """A venue where nothing has happened."""
+    engine = Engine(profile)
+    list_instruments(engine, instruments)
+    return State(engine)
+
+
+def restore(saved: Saved, profile: Profile, instruments: Mapping[str, Instrument]) -> State:
+    engine = restore_engine(saved.engine, profile)
+    list_instruments(engine, instruments)
+    state = State(engine)
     for field in Saved.__struct_fields__:
-        if field != "books":
+        if field != "engine":
             value = getattr(saved, field)
             mine = getattr(state, field)
             # A symbol listed since the snapshot starts empty.
             setattr(state, field, {**mine, **value} if isinstance(mine, dict) else value)
-    for symbol, orders in saved.books.items():
-        book = state.books.setdefault(symbol, Book())
-        for order_id, account, side, price, leaves, reduce_only in orders:
-            book.add(Resting(order_id, account, side, price, leaves, reduce_only))
     return state

@@ -1,15 +1,22 @@
-"""What may clients send? Few prices, accounts, ids and lots, so that orders meet, queue, collide and run out."""
+"""What may clients send? Few prices, accounts, ids and lots, so that orders meet, queue, collide and run out.
+
+A command is made of bytes, one for each choice: cheap to draw by the thousand, and what fails shrinks towards zeros,
+which choose the simplest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
 Command = dict[str, Any]
+T = TypeVar("T")
 
 SYMBOL = "BTC-USDT"
+OTHER_SYMBOL = "ETH-USDT"
 ACCOUNTS = ("ann", "bob", "cid")
 # With these, every filter lets most of what is drawn below pass, and stops some of it.
 FILTERS: dict[str, str] = {
@@ -33,209 +40,278 @@ FILTERS: dict[str, str] = {
     "trail_bps_max": "300",
 }
 INSTRUMENT: Command = {"at": 0, "do": "instrument", "symbol": SYMBOL, "tick": "1", "lot": "1"}
+OTHER_INSTRUMENT: Command = {"at": 0, "do": "instrument", "symbol": OTHER_SYMBOL, "tick": "1", "lot": "1"}
+BOOK: Command = {"do": "book", "symbol": SYMBOL}
 
-account = st.sampled_from(ACCOUNTS)
-# How many orders ago; `told_apart` turns it into an id.
-ids = st.integers(0, 9)
-side = st.sampled_from(["buy", "sell"])
-price = st.sampled_from([str(ticks) for ticks in (99, 100, 101, 98, 102, 97, 103, 96, 104)])
-quantity = st.sampled_from(["2", "3", "1", "4", "5", "6"])
-prevention = st.sampled_from(
-    ["none", "none", "none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both"],
-)
-# How long a GTD order lives; `timed` turns it into a time.
-resting_time = st.sampled_from(
-    [{"time_in_force": "gtc"}] * 5 + [{"time_in_force": "gtd", "expire_at": n} for n in (0, 3, 9)]
-)
-taking_time = st.sampled_from([{"time_in_force": "ioc"}, {"time_in_force": "fok"}])
+SIDES = ("buy", "sell")
+PRICES = (100, 99, 101, 98, 102, 97, 103, 96, 104)
+QUANTITIES = (2, 3, 1, 4, 5, 6)
+PREVENTIONS = (*("none",) * 3, "cancel_new", "cancel_resting", "cancel_both", "decrement_both")
+SYMBOLS = (*(SYMBOL,) * 15, OTHER_SYMBOL)
+# How long a GTD order lives; one that is to live for no time at all is refused.
+LIVES = (*(None,) * 12, 9, 30, 30, 0)
 
 
-def terms(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Command]:
-    """The terms of an order: what every order has, and what this one has besides."""
-    common = {"symbol": st.just(SYMBOL), "side": side, "quantity": quantity, "self_trade_prevention": prevention}
-    return st.fixed_dictionaries({**common, "reduce_only": st.sampled_from([False] * 7 + [True]), **fields})
+class Choices:
+    """Bytes that choose. Where they end, everything is the first of its kind."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = iter(data)
+
+    def number(self, low: int, high: int) -> int:
+        return low + next(self._rest, 0) % (high - low + 1)
+
+    def of(self, options: Sequence[T]) -> T:
+        return options[next(self._rest, 0) % len(options)]
+
+    def seldom(self, one_in: int) -> bool:
+        return next(self._rest, 0) % one_in == one_in - 1
 
 
-def often(*weighted: tuple[int, st.SearchStrategy[Command]]) -> st.SearchStrategy[Command]:
-    """One of them, as often as its number says."""
-    return st.sampled_from([each for weight, each in weighted for _ in range(weight)]).flatmap(lambda drawn: drawn)
+@dataclass
+class Story:
+    """What has been sent so far."""
+
+    at: int = 0
+    placed: list[tuple[str, str]] = field(default_factory=list)  # account and id of each order
+
+    def name(self, choices: Choices, account: str) -> str:
+        """The id of a new order, now and then the one that was used just before."""
+        id = f"o{max(0, len(self.placed) - choices.seldom(12))}"
+        self.placed.append((account, id))
+        return id
+
+    def one(self, choices: Choices) -> Command:
+        """An order that was sent, one of the last, now and then with the wrong account."""
+        if not self.placed:
+            return {"account": choices.of(ACCOUNTS), "id": "nobody"}
+        account, id = self.placed[max(0, len(self.placed) - 1 - choices.number(0, 9))]
+        return {"account": choices.of(ACCOUNTS) if choices.seldom(12) else account, "id": id}
+
+    def list_id(self) -> str:
+        return f"L{len(self.placed) // 8}"  # seldom one that still lives
 
 
-def joined(one: st.SearchStrategy[Command], other: st.SearchStrategy[Command]) -> st.SearchStrategy[Command]:
-    return st.builds(lambda left, right: {**left, **right}, one, other)
+Order = Callable[[Choices, int], Command]
+Action = Callable[[Choices, Story, Sequence[Order]], Command]
 
 
-limit = joined(terms(type=st.just("limit"), price=price), resting_time)
-post_only = limit.map(lambda order: {**order, "post_only": True})
-iceberg = joined(limit, st.fixed_dictionaries({"quantity": st.integers(3, 12).map(str), "display_quantity": quantity}))
-market = terms(type=st.just("market"))
-market_by_amount = joined(
-    market,
-    st.integers(90, 700).map(lambda amount: {"quantity": None, "quote_quantity": str(amount), "reduce_only": False}),
-)
-taking = joined(st.one_of(limit, market), taking_time).map(lambda o: {**o, "expire_at": None})
-stop = st.one_of(
-    terms(type=st.sampled_from(["stop_market", "take_profit_market"]), stop_price=price),
-    terms(
-        type=st.sampled_from(["stop_limit", "take_profit_limit"]),
-        stop_price=price,
-        price=price,
-        post_only=st.booleans(),
-    ),
-)
-trailing = terms(
-    type=st.just("trailing_stop"),
-    trail_bps=st.sampled_from(["100", "250", "500"]),
-    activation_price=st.none() | price,
-    price=st.none() | price,
-)
+def often(*weighted: tuple[int, T]) -> tuple[T, ...]:
+    """Each as often as its number says."""
+    return tuple(each for weight, each in weighted for _ in range(weight))
+
+
+# Orders.
+
+
+def terms(choices: Choices) -> Command:
+    """What every order has."""
+    return {
+        "symbol": choices.of(SYMBOLS),
+        "side": choices.of(SIDES),
+        "quantity": str(choices.of(QUANTITIES)),
+        "self_trade_prevention": choices.of(PREVENTIONS),
+        "reduce_only": choices.seldom(8),
+    }
+
+
+def price(choices: Choices) -> str:
+    return str(choices.of(PRICES))
+
+
+def limit(choices: Choices, at: int) -> Command:
+    order = {**terms(choices), "type": "limit", "price": price(choices)}
+    lives = choices.of(LIVES)
+    return order if lives is None else {**order, "time_in_force": "gtd", "expire_at": at + lives}
+
+
+def post_only(choices: Choices, at: int) -> Command:
+    return {**limit(choices, at), "post_only": True}
+
+
+def iceberg(choices: Choices, at: int) -> Command:
+    order = limit(choices, at)
+    return {**order, "quantity": str(choices.number(3, 12)), "display_quantity": str(choices.of(QUANTITIES))}
+
+
+def market(choices: Choices, _: int) -> Command:
+    return {**terms(choices), "type": "market"}
+
+
+def market_by_amount(choices: Choices, _: int) -> Command:
+    spent = str(90 + 3 * choices.number(0, 200))
+    return {**terms(choices), "type": "market", "quantity": None, "quote_quantity": spent, "reduce_only": False}
+
+
+def taking(choices: Choices, at: int) -> Command:
+    order = market(choices, at) if choices.seldom(3) else {**limit(choices, at), "expire_at": None}
+    return {**order, "time_in_force": choices.of(("ioc", "fok"))}
+
+
+def fill_or_kill(choices: Choices, at: int) -> Command:
+    return {**taking(choices, at), "time_in_force": "fok"}
+
+
+def stop(choices: Choices, _: int) -> Command:
+    order = {**terms(choices), "type": choices.of(("stop_market", "take_profit_market")), "stop_price": price(choices)}
+    if choices.seldom(2):
+        return order
+    kind = order["type"].replace("market", "limit")
+    return {**order, "type": kind, "price": price(choices), "post_only": choices.seldom(3)}
+
+
+def trailing(choices: Choices, _: int) -> Command:
+    order = {**terms(choices), "type": "trailing_stop", "trail_bps": choices.of(("100", "250", "500"))}
+    activation = price(choices) if choices.seldom(2) else None
+    return {**order, "activation_price": activation, "price": price(choices) if choices.seldom(3) else None}
+
+
 # Those that rest more often than those that take, so that there is something to be taken.
 ANY_ORDER = often(
-    (6, limit), (1, post_only), (2, iceberg), (2, market), (1, market_by_amount), (2, taking), (3, stop), (2, trailing)
+    (12, limit), (1, post_only), (3, iceberg), (2, market), (1, market_by_amount), (2, taking), (3, stop), (1, trailing)
 )
+VISIBLE = often((6, limit), (1, post_only), (1, market), (2, taking))
 
 
-def place(order: st.SearchStrategy[Command] = ANY_ORDER) -> st.SearchStrategy[Command]:
-    return joined(order, st.fixed_dictionaries({"do": st.just("place"), "account": account, "id": ids}))
+# Commands.
 
 
-@st.composite
-def lists(draw: st.DrawFn, kinds: Sequence[str] = ("oco", "oto", "otoco", "ouo")) -> Command:
-    kind = draw(st.sampled_from(kinds))
-    first, second, third = (draw(ids) for _ in range(3))
-    orders = []
+def place(choices: Choices, story: Story, orders: Sequence[Order]) -> Command:
+    account = choices.of(ACCOUNTS)
+    order = choices.of(orders)(choices, story.at)
+    return {"do": "place", "account": account, "id": story.name(choices, account), **order}
+
+
+def lists(choices: Choices, story: Story, orders: Sequence[Order]) -> Command:
+    account, kind = choices.of(ACCOUNTS), choices.of(("oco", "oto", "otoco", "ouo"))
+    id, together = story.list_id(), []
     if kind in ("oto", "otoco"):
-        orders.append({**draw(st.one_of(limit, market, taking)), "id": first})
+        together.append(choices.of((limit, limit, market, taking))(choices, story.at))
     if kind == "oto":
-        orders.append({**draw(st.one_of(limit, iceberg, market, stop, trailing)), "id": second})
+        together.append(choices.of((limit, iceberg, market, stop, trailing))(choices, story.at))
     else:
-        orders.extend({**leg, "id": id} for leg, id in zip(draw(legs()), (second, third), strict=True))
-    return {"do": "list", "account": draw(account), "id": "", "kind": kind, "orders": orders}
+        together.extend(legs(choices, kind == "ouo"))
+    named = [{**order, "id": story.name(choices, account)} for order in together]
+    return {"do": "list", "account": account, "id": id, "kind": kind, "orders": named}
 
 
-@st.composite
-def legs(draw: st.DrawFn) -> list[Command]:
-    """Two legs around the market: mostly with the prices an OCO asks for."""
-    near, far = draw(st.integers(96, 100)), draw(st.integers(100, 104))
-    shared = draw(terms())
-    falls = shared["side"] == "sell"
-    profit, loss = (far, near) if falls else (near, far)
-    stop_limit = draw(st.none() | price)
+def legs(choices: Choices, limits: bool) -> list[Command]:
+    """Two legs around the market: mostly with the prices an OCO asks for. Those of an OUO may be two limit orders."""
+    near, far = choices.of((100, 99, 98, 97, 96)), choices.of((101, 100, 102, 103, 104))
+    shared = terms(choices)
+    profit, loss = (far, near) if shared["side"] == "sell" else (near, far)
     one = {**shared, "type": "limit", "price": str(profit)}
-    other = {**shared, "type": "stop_market" if stop_limit is None else "stop_limit", "stop_price": str(loss)}
-    return [one, {**other, "price": stop_limit, "post_only": stop_limit is not None and draw(st.booleans())}]
+    if limits and choices.seldom(2):
+        shown = str(choices.of(QUANTITIES)) if choices.seldom(2) else None
+        return [one, {**one, "price": price(choices), "display_quantity": shown}]
+    other = {**shared, "type": "stop_market", "stop_price": str(loss)}
+    if choices.seldom(2):
+        other = {**other, "type": "stop_limit", "price": price(choices), "post_only": choices.seldom(2)}
+    return [one, other]
 
 
-named = st.fixed_dictionaries({"account": account, "id": ids})
-cancel = named.map(lambda known: {"do": "cancel", **known})
-cancel_all = st.fixed_dictionaries(
-    {"do": st.just("cancel_all"), "account": account, "symbol": st.sampled_from([None, SYMBOL, "ETH-USDT"])}
-)
-amend = joined(
-    named,
-    st.fixed_dictionaries({"do": st.just("amend"), "quantity": st.none() | quantity, "price": st.none() | price}),
-)
-replace = joined(
-    named,
-    st.fixed_dictionaries(
-        {
-            "do": st.just("replace"),
-            "mode": st.sampled_from(["stop_on_failure", "allow_failure"]),
-            "order": joined(ANY_ORDER, st.fixed_dictionaries({"id": ids})),
-        }
-    ),
-)
-mark = price.map(lambda at: {"do": "mark", "symbol": SYMBOL, "price": at})
-position = st.builds(
-    lambda who, held: {"do": "position", "account": who, "symbol": SYMBOL, "quantity": str(held)},
-    account,
-    st.integers(-8, 8),
-)
-status = st.sampled_from(["open"] * 4 + ["cancel_only", "halted"]).map(
-    lambda said: {"do": "status", "symbol": SYMBOL, "status": said}
-)
-time: Command = {"do": "time"}
-book: Command = {"do": "book", "symbol": SYMBOL}
+def amend(choices: Choices, story: Story, _: Sequence[Order]) -> Command:
+    quantity = str(choices.of(QUANTITIES)) if choices.seldom(2) else None
+    return {"do": "amend", **story.one(choices), "quantity": quantity, "price": choices.of((None, price(choices)))}
+
+
+def replace(choices: Choices, story: Story, orders: Sequence[Order]) -> Command:
+    old = story.one(choices)
+    order = {**choices.of(orders)(choices, story.at), "id": story.name(choices, old["account"])}
+    return {"do": "replace", **old, "mode": choices.of(("stop_on_failure", "allow_failure")), "order": order}
+
+
+def cancel(choices: Choices, story: Story, _: Sequence[Order]) -> Command:
+    """Of an order, or of a list."""
+    named = story.one(choices)
+    return {"do": "cancel", **named, "id": story.list_id() if choices.seldom(6) else named["id"]}
+
+
+def cancel_all(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
+    return {"do": "cancel_all", "account": choices.of(ACCOUNTS), "symbol": choices.of((None, SYMBOL, OTHER_SYMBOL))}
+
+
+def disconnect(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
+    return {"do": "disconnect", "account": choices.of(ACCOUNTS)}
+
+
+def mark(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
+    return {"do": "mark", "symbol": choices.of(SYMBOLS), "price": price(choices)}
+
+
+def position(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
+    who = choices.of(ACCOUNTS)
+    return {"do": "position", "account": who, "symbol": choices.of(SYMBOLS), "quantity": str(choices.number(-8, 8))}
+
+
+def status(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
+    said = choices.of((*("open",) * 4, "cancel_only", "halted"))
+    return {"do": "status", "symbol": choices.of(SYMBOLS), "status": said}
+
+
+def fund(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
+    """A deposit, a withdrawal, or a first word on what the account has."""
+    return {"do": "account", "account": choices.of(ACCOUNTS), **balances(choices)}
+
+
+def time(_: Choices, __: Story, ___: Sequence[Order]) -> Command:
+    return {"do": "time"}
+
+
+def balances(choices: Choices) -> Command:
+    return {"balances": {"BTC": str(choices.number(0, 20)), "USDT": str(choices.number(0, 250) * 12)}}
 
 
 ANYTHING = often(
-    (24, place()),
-    (5, lists()),
+    (48, place),
+    (6, lists),
     (5, amend),
-    (3, replace),
+    (2, replace),
     (3, cancel),
-    (3, mark),
+    (2, mark),
     (2, position),
     (1, cancel_all),
-    (1, st.just(time)),
+    (1, disconnect),
+    (1, time),
     (1, status),
+    (1, fund),
 )
 
+# More than any command needs.
+BYTES = 40
 
-@st.composite
-def sequences(draw: st.DrawFn, command: st.SearchStrategy[Command] = ANYTHING) -> list[Command]:
+
+def commands(
+    beginning: bytes, rest: Sequence[bytes], actions: Sequence[Action] = ANYTHING, orders: Sequence[Order] = ANY_ORDER
+) -> list[Command]:
     """Commands with times that never run backwards, and accounts that may have limits and share a group."""
-    filters = draw(st.sampled_from([{}, {}, {}, *({name: value} for name, value in FILTERS.items())]))
-    commands = [{**INSTRUMENT, **filters}, *draw(accounts())]
-    at = 0
-    for each in draw(st.lists(command, min_size=draw(st.sampled_from([1, 20, 30, 30])), max_size=40)):
-        at += draw(st.sampled_from([0, 1, 1, 7]))
-        commands.append({"at": at, **timed(each, at)})
-    return told_apart(commands)
-
-
-def timed(command: Command, at: int) -> Command:
-    """An order that expires does so a while from now."""
-    done = dict(command)
-    if command.get("expire_at") is not None:
-        done["expire_at"] = at + command["expire_at"]
-    if "order" in command:
-        done["order"] = timed(command["order"], at)
-    if "orders" in command:
-        done["orders"] = [timed(order, at) for order in command["orders"]]
-    return done
-
-
-def told_apart(commands: list[Command]) -> list[Command]:
-    """New orders get ids of their own, now and then one that was used just before; other commands name one of the last
-    orders, mostly with its right account, or a list."""
-    placed: list[tuple[str, str]] = []
-
-    def named(order: Command, account: str) -> Command:
-        id = f"o{max(0, len(placed) - (order['id'] == 9))}"
-        placed.append((account, id))
-        return {**order, "id": id}
-
-    told = []
-    for command in commands:
-        done = dict(command)
-        if command["do"] in ("cancel", "amend", "replace") and placed:
-            account, id = placed[max(0, len(placed) - 1 - command["id"])]
-            done.update(id=id, account=command["account"] if command["id"] == 9 else account)
-        elif command["do"] in ("cancel", "amend", "replace"):
-            done["id"] = "nobody"
-        if command["do"] == "place":
-            done = named(done, command["account"])
-        elif command["do"] == "replace":
-            done["order"] = named(command["order"], done["account"])
-        elif command["do"] == "list":
-            done["id"] = f"L{len(placed) // 8}"  # seldom one that still lives
-            done["orders"] = [named(order, command["account"]) for order in command["orders"]]
-        elif command["do"] == "cancel" and command["id"] == 8:
-            done["id"] = f"L{len(placed) // 8}"
-        told.append(done)
+    choices = Choices(beginning)
+    name = choices.of(tuple(FILTERS)) if choices.seldom(2) else None
+    filters = {} if name is None else {name: FILTERS[name]}
+    told = [{**INSTRUMENT, **filters}, OTHER_INSTRUMENT, *accounts(choices)]
+    story = Story()
+    for data in rest:
+        choices = Choices(data)
+        action = choices.of(actions)
+        story.at += choices.of((0, 1, 1, 2))
+        told.append({"at": story.at, **action(choices, story, orders)})
     return told
 
 
-@st.composite
-def accounts(draw: st.DrawFn) -> list[Command]:
-    opened: list[Command] = []
+def accounts(choices: Choices) -> list[Command]:
+    opened = []
     for name in ACCOUNTS:
-        limited = draw(st.sampled_from([False, False, False, True]))
-        group = draw(st.sampled_from([None, None, None, "family"]))
-        if limited:
-            balances = {"BTC": str(draw(st.integers(0, 20))), "USDT": str(draw(st.integers(0, 3000)))}
-            opened.append({"at": 0, "do": "account", "account": name, "balances": balances, "trade_group": group})
-        elif group:
-            opened.append({"at": 0, "do": "account", "account": name, "trade_group": group})
+        limits = balances(choices) if choices.seldom(4) else {}
+        group = {"trade_group": "family"} if choices.seldom(4) else {}
+        if limits or group:
+            opened.append({"at": 0, "do": "account", "account": name, **limits, **group})
     return opened
+
+
+@st.composite
+def sequences(
+    draw: st.DrawFn, actions: Sequence[Action] = ANYTHING, orders: Sequence[Order] = ANY_ORDER
+) -> list[Command]:
+    one = st.binary(min_size=BYTES, max_size=BYTES)
+    least = draw(st.sampled_from([1, 20, 40]))
+    return commands(draw(one), draw(st.lists(one, min_size=least, max_size=50)), actions, orders)

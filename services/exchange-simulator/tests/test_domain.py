@@ -17,16 +17,17 @@ from bot4_common.messages.market import Quote, SessionHeartbeat, Spoken, Tick
 from bot4_common.messages.terms import Event, Order, OrderType, Side, TimeInForce
 from bot4_common.messages.venue import (
     FeedFault,
+    VenueCancelEntered,
     VenueCancelRejected,
     VenueFilled,
+    VenueMarketMoved,
     VenueOrderAccepted,
     VenueOrderCancelled,
+    VenueOrderEntered,
     VenueOrderExpired,
     VenueOrderRejected,
-    VenueOrderRested,
     VenueOrderStatus,
-    VenueQuotesMoved,
-    VenueQuotesPulled,
+    VenueOrderTrimmed,
     VenueRequestArrived,
     VenueRequestDelayed,
     VenueResent,
@@ -36,6 +37,7 @@ from bot4_common.messages.venue import (
 from bot4_exchange_simulator.domain import ACKNOWLEDGE_EVERY, Venue
 from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile
 from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
+from bot4_exchange_simulator.matching import MARKET
 from bot4_exchange_simulator.orders import FINISHED_KEPT, State
 from bot4_exchange_simulator.tape import Print, Tape
 
@@ -54,7 +56,7 @@ COIN = Instrument(
 TAPE = Tape(tuple(Print(step * STEP_NS, Decimal(100), Decimal(2), "sell") for step in range(10)))
 
 ACCEPTED = event(VenueOrderAccepted)
-RESTED = event(VenueOrderRested)
+ENTERED = event(VenueOrderEntered)
 TRADED = event(VenueTraded)
 
 
@@ -143,12 +145,35 @@ def rejected(id: str, code: str) -> Expected:
     return event(VenueOrderRejected, child_id=id, code=code)
 
 
+def trimmed(id: str, quantity: str) -> Expected:
+    return event(VenueOrderTrimmed, child_id=id, quantity=quantity)
+
+
 def position(scenario: Scenario[State], account: str) -> int:
-    return scenario.state.positions["COIN"].get(account, 0)
+    return positions(scenario).get(account, 0)
+
+
+def positions(scenario: Scenario[State]) -> dict[str, int]:
+    """Lots by account, of all but the rest of the market."""
+    accounts = scenario.state.engine.accounts.values()
+    held = {account.name: account.holdings["COIN"].net for account in accounts if "COIN" in account.holdings}
+    return {name: lots for name, lots in held.items() if lots and name != MARKET}
 
 
 def queue(scenario: Scenario[State]) -> list[tuple[str, int]]:
-    return [(resting.order_id, resting.leaves) for resting in scenario.state.books["COIN"].orders()]
+    """Who rests, and with how many lots: bids first, the best price first."""
+    return resting(scenario.state)
+
+
+def resting(state: State) -> list[tuple[str, int]]:
+    market, found = state.engine.markets["COIN"], []
+    for side in (market.bids, market.asks):
+        for key in reversed(side.keys):
+            order = side.levels[key].front
+            while order is not None:
+                found.append((order.id, order.leaves))
+                order = order.behind
+    return found
 
 
 # Orders
@@ -156,7 +181,8 @@ def queue(scenario: Scenario[State]) -> list[tuple[str, int]]:
 
 def test_an_accepted_order_rests() -> None:
     asked = buy("b", "5", "100")
-    given(asked).then(
+    rested = given(asked).then(
+        VenueOrderEntered(session=SESSION, account="ann", child_id="b", order=asked.order, at=NOON),
         VenueOrderAccepted(
             session=SESSION,
             session_sequence=1,
@@ -166,12 +192,13 @@ def test_an_accepted_order_rests() -> None:
             order=asked.order,
             at=NOON,
         ),
-        VenueOrderRested(child_id="b", quantity=Decimal(5)),
     )
+    assert queue(rested) == [("b", 5)]
 
 
 def test_two_orders_that_meet_trade_at_the_resting_price_and_both_are_told() -> None:
     given(sell("s", "5", "100", account="bob")).when(buy("b", "3", "102")).then(
+        ENTERED,
         ACCEPTED,
         VenueTraded(
             symbol="COIN",
@@ -192,22 +219,25 @@ def test_two_orders_that_meet_trade_at_the_resting_price_and_both_are_told() -> 
 
 def test_what_a_limit_order_does_not_trade_rests_at_its_price() -> None:
     crossed = given(sell("s", "5", "100")).when(buy("b", "8", "100", account="bob"))
-    crossed.then(ACCEPTED, TRADED, filled("s", "5", "5", "0"), filled("b", "5", "5", "3"), RESTED)
+    crossed.then(ENTERED, ACCEPTED, TRADED, filled("s", "5", "5", "0"), filled("b", "5", "5", "3"))
     assert queue(crossed) == [("b", 3)]
 
 
 def test_an_ioc_order_trades_and_expires_once() -> None:
     given(sell("s", "5", "100")).when(buy("b", "8", "100", account="bob", time_in_force="ioc")).then(
+        ENTERED,
         ACCEPTED,
         TRADED,
         filled("s", "5", "5", "0"),
         filled("b", "5", "5", "3"),
-        event(VenueOrderExpired, child_id="b", quantity="3", reason="unfilled"),
+        event(VenueOrderExpired, child_id="b", quantity="3", reason="ioc"),
     )
 
 
 def test_a_market_order_that_finds_nobody_expires() -> None:
-    given(buy("b", "8")).then(ACCEPTED, event(VenueOrderExpired, child_id="b", quantity="8", reason="unfilled"))
+    given(buy("b", "8")).then(
+        ENTERED, ACCEPTED, event(VenueOrderExpired, child_id="b", quantity="8", reason="no_liquidity")
+    )
 
 
 def test_a_market_order_sweeps_from_the_best_price_on() -> None:
@@ -222,6 +252,7 @@ def test_a_partly_filled_maker_keeps_the_front_of_its_queue() -> None:
     given(sell("first", "5", "100"), sell("second", "5", "100"), buy("b", "2", "100", account="bob")).when(
         buy("c", "4", "100", account="bob")
     ).then(
+        ENTERED,
         ACCEPTED,
         event(VenueTraded, maker_id="first", quantity="3"),
         filled("first", "3", "5", "0"),
@@ -238,7 +269,7 @@ def test_trades_move_positions_and_a_flat_one_is_forgotten() -> None:
     scenario.when(buy("c", "8", "100", account="bob"), sell("t", "8", "100"))
     assert (position(scenario, "ann"), position(scenario, "bob")) == (-3, 3)
     scenario.when(sell("u", "3", "100", account="bob"), buy("d", "3", "100"))
-    assert scenario.state.positions == {"COIN": {}}
+    assert positions(scenario) == {}
 
 
 def test_an_account_that_trades_with_itself_is_told_both_sides_and_keeps_its_position() -> None:
@@ -250,7 +281,7 @@ def test_an_account_that_trades_with_itself_is_told_both_sides_and_keeps_its_pos
 
 def test_numbers_with_exponents_trade_like_others() -> None:
     given(sell("s", "1E+2", "1E+2")).when(buy("b", "100.0", "100.00", account="bob")).then(
-        ACCEPTED, TRADED, filled("s", "100", "100", "0"), filled("b", "100", "100", "0")
+        ENTERED, ACCEPTED, TRADED, filled("s", "100", "100", "0"), filled("b", "100", "100", "0")
     )
 
 
@@ -268,8 +299,6 @@ def test_numbers_with_exponents_trade_like_others() -> None:
         (buy("b", "1E-999999999", "100"), "BAD_FIELD"),
         (buy("b", "5", "100", post_only=True, time_in_force="ioc"), "BAD_FIELD"),
         (buy("b", "5", "100", expires_at=NOON - 1), "REQUEST_EXPIRED"),
-        (sell("b", "5", "100", reduce_only=True), "REDUCE_ONLY"),
-        (buy("b", "5", "100", reduce_only=True), "REDUCE_ONLY"),
     ],
 )
 def test_a_bad_order_is_rejected_with_its_code(bad: OrderSent, code: str) -> None:
@@ -279,7 +308,7 @@ def test_a_bad_order_is_rejected_with_its_code(bad: OrderSent, code: str) -> Non
 
 
 def test_a_request_is_good_to_the_end_of_its_window() -> None:
-    given(buy("b", "5", "100", expires_at=NOON)).then(ACCEPTED, RESTED)
+    given(buy("b", "5", "100", expires_at=NOON)).then(ENTERED, ACCEPTED)
 
 
 def test_an_id_that_is_live_is_not_accepted_again() -> None:
@@ -297,8 +326,8 @@ def test_an_id_that_was_used_is_not_accepted_again() -> None:
 
 def test_a_post_only_order_that_would_take_is_rejected_whole() -> None:
     scenario = given(sell("s", "2", "100"))
-    scenario.when(buy("b", "5", "100", post_only=True)).then(rejected("b", "POST_ONLY_WOULD_CROSS"))
-    scenario.when(buy("c", "5", "99", post_only=True)).then(ACCEPTED, RESTED)
+    scenario.when(buy("b", "5", "100", post_only=True)).then(ENTERED, rejected("b", "POST_ONLY_WOULD_CROSS"))
+    scenario.when(buy("c", "5", "99", post_only=True)).then(ENTERED, ACCEPTED)
 
 
 # Reduce-only
@@ -310,54 +339,46 @@ def holding(account: str, quantity: str) -> Scenario[State]:
 
 
 def test_a_reduce_only_order_that_would_enlarge_the_position_is_rejected() -> None:
-    holding("ann", "5").when(buy("b", "5", "100", reduce_only=True)).then(rejected("b", "REDUCE_ONLY"))
+    scenario = holding("ann", "5").when(buy("b", "5", "100", reduce_only=True))
+    scenario.then(ENTERED, rejected("b", "NOTHING_TO_REDUCE"))
+    assert scenario.state.live == {}
+    scenario.when(query("b")).then(event(VenueOrderStatus, state="rejected"))
 
 
 def test_a_reduce_only_order_trades_no_more_than_the_position() -> None:
     scenario = holding("ann", "5").when(buy("deep", "50", "100", account="cid"))
     scenario.when(sell("s", "8", "100", reduce_only=True)).then(
+        ENTERED,
         ACCEPTED,
+        trimmed("s", "5"),
         event(VenueTraded, quantity="5"),
         filled("deep", "5", "5", "45"),
-        filled("s", "5", "5", "3"),
-        event(VenueOrderExpired, child_id="s", quantity="3", reason="reduce_only"),
+        filled("s", "5", "5", "0"),
     )
     assert position(scenario, "ann") == 0
 
 
-def test_a_reduce_only_order_rests_while_there_is_a_position() -> None:
-    scenario = holding("ann", "5").when(sell("s", "8", "105", reduce_only=True)).then(ACCEPTED, RESTED)
-    scenario.when(buy("b", "20", "105", account="cid")).then(
+def test_a_reduce_only_order_rests_with_no_more_than_the_position() -> None:
+    scenario = holding("ann", "5").when(sell("s", "8", "105", reduce_only=True))
+    scenario.then(ENTERED, ACCEPTED, trimmed("s", "5"))
+    scenario.when(query("s")).then(event(VenueOrderStatus, state="open", leaves="5"))
+    scenario.when(buy("b", "20", "105", account="cid"))
+    scenario.then(ENTERED, ACCEPTED, TRADED, filled("s", "5", "5", "0"), filled("b", "5", "5", "15"))
+
+
+def test_a_resting_reduce_only_order_shrinks_with_the_position_and_goes_with_it() -> None:
+    scenario = holding("ann", "5").when(sell("s", "5", "105", reduce_only=True), buy("d", "9", "100", account="cid"))
+    scenario.when(sell("t", "2", "100")).then(
+        ENTERED, ACCEPTED, TRADED, filled("d", "2", "2", "7"), filled("t", "2", "2", "0"), trimmed("s", "3")
+    )
+    scenario.when(sell("u", "3", "100")).then(
+        ENTERED,
         ACCEPTED,
-        event(VenueTraded, quantity="5"),
-        filled("s", "5", "5", "3"),
-        filled("b", "5", "5", "15"),
+        TRADED,
+        filled("d", "3", "5", "4"),
+        filled("u", "3", "3", "0"),
         event(VenueOrderCancelled, child_id="s", quantity="3", reason="reduce_only"),
-        RESTED,
     )
-
-
-def test_a_resting_reduce_only_order_without_a_position_is_cancelled_when_it_is_met() -> None:
-    scenario = holding("ann", "5").when(
-        sell("s", "5", "105", reduce_only=True), buy("d", "5", "100", account="cid"), sell("t", "5", "100")
-    )
-    scenario.when(buy("b", "2", "105", account="cid")).then(
-        ACCEPTED, event(VenueOrderCancelled, child_id="s", quantity="5", reason="reduce_only"), RESTED
-    )
-
-
-def test_a_reduce_only_order_that_met_only_its_own_account_does_not_rest_across_the_market() -> None:
-    """The trade with itself took nothing off the position: what is left could still reduce, and would still cross."""
-    scenario = holding("ann", "5").when(buy("own", "9", "100"))
-    scenario.when(sell("s", "8", "100", reduce_only=True)).then(
-        ACCEPTED,
-        event(VenueTraded, quantity="5"),
-        filled("own", "5", "5", "4"),
-        filled("s", "5", "5", "3"),
-        event(VenueOrderExpired, child_id="s", quantity="3", reason="reduce_only"),
-    )
-    assert position(scenario, "ann") == 5
-    assert queue(scenario) == [("own", 4)]
 
 
 # Cancels and queries
@@ -365,7 +386,10 @@ def test_a_reduce_only_order_that_met_only_its_own_account_does_not_rest_across_
 
 def test_a_cancel_takes_what_is_left() -> None:
     scenario = given(buy("b", "5", "100"), sell("s", "2", "100", account="bob")).when(cancel("b"))
-    scenario.then(event(VenueOrderCancelled, child_id="b", quantity="3", reason="requested"))
+    scenario.then(
+        event(VenueCancelEntered, child_id="b"),
+        event(VenueOrderCancelled, child_id="b", quantity="3", reason="requested"),
+    )
     assert queue(scenario) == []
 
 
@@ -404,7 +428,7 @@ def test_requests_to_another_venue_are_none_of_ours() -> None:
 def test_orders_that_are_over_are_remembered_up_to_a_number(requests: list[Event]) -> None:
     """One order and its end, or its rejection, so often that the first ones are forgotten."""
     decider, state = venue(), venue().initial()
-    told = [each for each in given(*requests).log if not isinstance(each, VenueOrderRested)]
+    told = given(*requests).log
     for number in range(FINISHED_KEPT + 2):
         for each in told:
             decider.evolve(state, msgspec.structs.replace(each, child_id=f"{number}"))
@@ -418,9 +442,7 @@ def test_orders_that_are_over_are_remembered_up_to_a_number(requests: list[Event
 def test_the_market_quotes_at_its_first_tick_and_every_step_after() -> None:
     scenario = given(market=True)
     assert scenario.decider.deadline(scenario.state) == 0
-    scenario.when(Tick(at=NOON)).then(
-        event(VenueQuotesPulled, symbol="COIN"), event(VenueQuotesMoved, step=1), event(VenueTraded)
-    )
+    scenario.when(Tick(at=NOON)).then(event(VenueMarketMoved, symbol="COIN", step=1), event(VenueTraded))
     assert scenario.decider.deadline(scenario.state) == NOON + STEP_NS
     scenario.after(STEP_NS - 1)
     scenario.when(Tick(at=scenario.now)).then_nothing()
@@ -446,8 +468,10 @@ def test_new_quotes_that_cross_a_resting_order_trade_at_its_price() -> None:
 def test_an_order_meets_the_markets_quotes() -> None:
     scenario = step(given(market=True))
     scenario.when(buy("b", "3", account="ann"))
-    scenario.then(ACCEPTED, event(VenueTraded, price="101", maker_account="market"), filled("b", "3", "3", "0"))
-    assert scenario.state.positions == {"COIN": {"ann": 3}}
+    scenario.then(
+        ENTERED, ACCEPTED, event(VenueTraded, price="101", maker_account="market"), filled("b", "3", "3", "0")
+    )
+    assert positions(scenario) == {"ann": 3}
 
 
 def test_behind_time_the_market_takes_one_step_not_all_it_missed() -> None:
@@ -466,7 +490,7 @@ def test_a_delayed_request_arrives_when_it_is_due() -> None:
     due_at = slow.decider.deadline(slow.state)
     assert due_at is not None and due_at > NOON
     slow.when(Tick(at=due_at - 1)).then_nothing()
-    slow.when(Tick(at=due_at)).then(event(VenueRequestArrived), event(VenueOrderAccepted, at=due_at), RESTED)
+    slow.when(Tick(at=due_at)).then(event(VenueRequestArrived), ENTERED, event(VenueOrderAccepted, at=due_at))
     assert slow.decider.deadline(slow.state) is None
 
 
@@ -526,19 +550,19 @@ def test_on_a_perfect_line_everything_told_is_told_once_and_at_once() -> None:
 
 def test_a_dropped_message_is_not_told() -> None:
     scenario = given(buy("b", "5", "100"), profile=LineProfile(drop=1.0))
-    scenario.then(ACCEPTED, FeedFault(session=SESSION, kind="drop", session_sequence=1), RESTED)
+    scenario.then(ENTERED, ACCEPTED, FeedFault(session=SESSION, kind="drop", session_sequence=1))
     assert outgoing(scenario) == []
 
 
 def test_a_duplicated_message_is_told_twice() -> None:
     scenario = given(buy("b", "5", "100"), profile=LineProfile(duplicate=1.0))
-    scenario.then(ACCEPTED, FeedFault(session=SESSION, kind="duplicate", session_sequence=1), RESTED)
+    scenario.then(ENTERED, ACCEPTED, FeedFault(session=SESSION, kind="duplicate", session_sequence=1))
     assert outgoing(scenario) == [("VenueOrderAccepted", 1, 0)] * 2
 
 
 def test_a_reordered_message_is_told_late() -> None:
     scenario = given(buy("b", "5", "100"), profile=LineProfile(reorder=1.0))
-    fault = scenario.said[1]
+    fault = scenario.said[2]
     assert isinstance(fault, FeedFault)
     assert fault.kind == "delay"
     assert fault.delay_ns >= 10 * MILLISECOND
@@ -649,8 +673,7 @@ def test_a_snapshot_keeps_every_queue_as_it_is() -> None:
     )
     scenario.when(cancel("c"), sell("c2", "5", "100"), buy("y", "4", "90"), buy("z", "4", "91"))
     restored = scenario.decider.load(encode_state(scenario.decider, scenario.state))
-    rests = [(resting.order_id, resting.leaves) for resting in restored.books["COIN"].orders()]
-    assert rests == [("z", 4), ("y", 4), ("a", 3), ("b", 5), ("c2", 5)]
+    assert resting(restored) == [("z", 4), ("y", 4), ("a", 3), ("b", 5), ("c2", 5)]
 
 
 def test_a_symbol_listed_since_the_snapshot_begins_empty() -> None:
@@ -658,5 +681,5 @@ def test_a_symbol_listed_since_the_snapshot_begins_empty() -> None:
     listed = {"COIN": COIN, "NEW": msgspec.structs.replace(COIN, symbol="NEW")}
     later = Venue("sim", listed, {}, Line(1, PERFECT))
     restored = later.load(encode_state(scenario.decider, scenario.state))
-    assert list(restored.books) == ["COIN", "NEW"]
+    assert list(restored.engine.markets) == ["COIN", "NEW"]
     assert (restored.steps, restored.next_step_at) == ({"COIN": 0, "NEW": 0}, {"COIN": 0, "NEW": 0})

@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 
 from bot4_common.messages.terms import Side
-from bot4_exchange_simulator.book import Book, Match, Resting
 from bot4_exchange_simulator.liquidity import LEVELS, SPACINGS, STEP_NS, STEPS_PER_SIZE, Aggressor, Liquidity, Step
 from bot4_exchange_simulator.tape import Print, Tape, synthetic
 
@@ -185,24 +184,3 @@ def test_not_all_quotes_change_size_at_once() -> None:
 def test_a_print_between_ticks_or_below_a_lot_still_plays() -> None:
     odd = Liquidity(Tape((Print(0, Decimal("10.008"), Decimal("0.0004"), "sell"),)), TICK, LOT, seed=1)
     assert odd.step(0).flow == [Aggressor("sell", 1001, 1)]
-
-
-def test_an_order_resting_at_the_touch_is_filled_bit_by_bit() -> None:
-    """As a venue would: every step the quotes are renewed behind the client's order, then come those who take."""
-    tape = Tape(tuple(printed(200 * i, 1000, 4, "sell") for i in range(6)))
-    market, book, filled = Liquidity(tape, TICK, LOT, seed=1), Book(), []
-    book.add(Resting("client", "ann", "buy", 1000, 10))
-    for number in range(4):
-        step = market.step(number)
-        for price, size in step.bids:
-            book.add(Resting(f"{number}-{price}", "market", "buy", price, size))
-        for side, limit, quantity in step.flow:
-            for each in book.match(side, limit, quantity, "market", {}):
-                assert isinstance(each, Match)
-                book.fill(each.maker_id, each.quantity)
-                if each.maker_id == "client":
-                    filled.append(each.quantity)
-        for order in list(book.orders()):
-            if order.account == "market":
-                book.remove(order.order_id)
-    assert filled == [4, 4, 2]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import ENGINES, Engine
+from engines import ENGINES, driven
 
 FILES = sorted((Path(__file__).parent / "scenarios").glob("*.jsonl"))
 
@@ -71,7 +71,7 @@ def test_scenario(path: Path, engine: str, request: pytest.FixtureRequest) -> No
     scenario = read(path.read_text(encoding="utf-8").splitlines())
     if scenario.open:
         request.applymarker(pytest.mark.xfail(reason=scenario.open, strict=True))
-    running = Engine(engine, scenario.profile, scenario.changes)
+    running = driven(engine, scenario.profile, scenario.changes)
     for step in scenario.steps:
         events = running.step(step.command)
         told = "\n".join(map(json.dumps, events))

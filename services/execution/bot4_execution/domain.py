@@ -25,6 +25,7 @@ from bot4_common.messages.execution import (
     OrderLost,
     OrderRejected,
     OrderSent,
+    OrderTrimmed,
     OutcomeUnknown,
     QuerySent,
     ResendRequested,
@@ -40,6 +41,7 @@ from bot4_common.messages.venue import (
     VenueOrderExpired,
     VenueOrderRejected,
     VenueOrderStatus,
+    VenueOrderTrimmed,
 )
 from bot4_common.money import ZERO
 from bot4_execution.lifecycle import AT_VENUE, LIFE, OVER, News, Stage, follows
@@ -193,7 +195,7 @@ class Execution:
     def _changed(
         self,
         child: Child,
-        message: VenueOrderAccepted | VenueOrderRejected | VenueOrderCancelled | VenueOrderExpired,
+        message: VenueOrderAccepted | VenueOrderRejected | VenueOrderTrimmed | VenueOrderCancelled | VenueOrderExpired,
     ) -> Event:
         """The venue's word on the order's life as our event; a word the table does not know is only noted."""
         known: dict[str, Any] = {
@@ -208,6 +210,9 @@ class Execution:
                 return OrderAcknowledged(venue_order_id=message.venue_order_id, accepted_at=message.at, **known)
             case VenueOrderRejected() if follows(child.stage, "rejected"):
                 return OrderRejected(code=message.code, message=message.message, **known)
+            case VenueOrderTrimmed() if child.stage in AT_VENUE:
+                leaves = message.quantity - child.cumulative
+                return OrderTrimmed(quantity=message.quantity, leaves=leaves, **known)
             case VenueOrderCancelled() if follows(child.stage, "cancelled"):
                 return OrderCancelled(quantity=message.quantity, reason=message.reason, **known)
             case VenueOrderExpired() if follows(child.stage, "expired"):
@@ -320,6 +325,9 @@ class Execution:
                 child.cumulative = event.cumulative
                 child.trades[event.trade_id] = (event.price, event.quantity)
                 _move(state, event.child_id, "filled_in_part" if event.leaves else "filled")
+            case OrderTrimmed():
+                child = state.live[event.child_id]
+                child.order = msgspec.structs.replace(child.order, quantity=event.quantity)
             case OrderCancelled():
                 _move(state, event.child_id, "cancelled")
             case OrderExpired():

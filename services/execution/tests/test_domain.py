@@ -20,6 +20,7 @@ from bot4_common.messages.execution import (
     OrderLost,
     OrderRejected,
     OrderSent,
+    OrderTrimmed,
     OutcomeUnknown,
     QuerySent,
 )
@@ -38,6 +39,7 @@ from services.execution.tests.words import (
     rejected,
     status,
     tick,
+    trimmed,
 )
 
 
@@ -122,6 +124,17 @@ def test_a_remainder_that_expires_is_told_on() -> None:
     opened().when(filled(2, "4", "4"), expired(3, "6")).then(
         event(OrderFilled), event(OrderExpired, **known(quantity="6", reason="unfilled", session_sequence=3))
     )
+
+
+def test_an_order_that_the_venue_trims_is_filled_when_what_is_left_of_it_is() -> None:
+    less = opened().when(filled(2, "4", "4", "t1"), trimmed(3, "7"))
+    less.then(event(OrderFilled), event(OrderTrimmed, **known(quantity="7", leaves="3", session_sequence=3)))
+    less.when(filled(4, "3", "7", "t2", leaves="0")).then(event(OrderFilled, leaves="0"))
+    assert less.state.finished["1-0.1"].stage == "filled"
+
+
+def test_a_trim_of_an_order_that_is_over_is_only_noted() -> None:
+    opened().when(cancelled(2), trimmed(3, "7")).then(event(OrderCancelled), event(FeedAdvanced))
 
 
 # Cancelling

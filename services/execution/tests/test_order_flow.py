@@ -247,18 +247,20 @@ class AnyOrderFlow(RuleBasedStateMachine):
         for name in ACCOUNTS:
             position = self.flow.risk.state.account(name).position(SYMBOL)
             assert position == filled[name]
-            assert position == COIN.quantity(self.flow.venue.state.positions[SYMBOL].get(name, 0))
+            at_venue = self.flow.venue.state.engine.accounts.get(name)
+            holding = None if at_venue is None else at_venue.holdings.get(SYMBOL)
+            assert position == COIN.quantity(0 if holding is None else holding.net)
 
     def orders_agree(self) -> None:
         execution, venue = self.flow.execution.state, self.flow.venue.state
         open_at_venue = {id: order.cumulative for id, order in venue.live.items()}
         assert {id: child.cumulative for id, child in execution.live.items()} == open_at_venue
         reserved = {
-            f"{order_id}.1": open_order.order.quantity - open_order.leaves
+            f"{order_id}.1": open_order.leaves
             for account in self.accounts().values()
             for order_id, open_order in account.open_orders.items()
         }
-        assert reserved == open_at_venue
+        assert reserved == {id: order.leaves for id, order in venue.live.items()}
         for id, child in execution.finished.items():
             over = venue.finished.get(id)
             if child.stage == "lost":

@@ -18,6 +18,7 @@ from bot4_common.messages.venue import (
     VenueOrderRejected,
     VenueOrderState,
     VenueOrderStatus,
+    VenueOrderTrimmed,
 )
 from bot4_execution.domain import Execution, State
 
@@ -91,6 +92,10 @@ def filled(
 
 def cancelled(number: int, quantity: str = "10") -> VenueOrderCancelled:
     return VenueOrderCancelled(quantity=Decimal(quantity), reason="requested", **told(number))
+
+
+def trimmed(number: int, quantity: str) -> VenueOrderTrimmed:
+    return VenueOrderTrimmed(quantity=Decimal(quantity), **told(number))
 
 
 def expired(number: int, quantity: str = "10") -> VenueOrderExpired:

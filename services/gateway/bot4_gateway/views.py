@@ -322,6 +322,7 @@ _TAKEN: dict[type, _Take] = {
     execution.OrderAcknowledged: View._changed,
     execution.OrderRejected: View._changed,
     execution.OrderFilled: View._filled,
+    execution.OrderTrimmed: View._changed,
     execution.OrderCancelled: View._changed,
     execution.OrderExpired: View._changed,
     execution.OrderLost: View._changed,

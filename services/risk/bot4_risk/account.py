@@ -112,6 +112,12 @@ class Account(msgspec.Struct, kw_only=True):
                 self._close(order_id, open_order)
         return entry
 
+    def reduce(self, order_id: str, quantity: Decimal) -> None:
+        """So much of the order will never fill; the rest lives on."""
+        open_order = self.open_orders[order_id]
+        open_order.leaves -= quantity
+        self._reserve(order_id, open_order.order, -quantity)
+
     def release(self, order_id: str) -> None:
         open_order = self.open_orders.get(order_id)
         if open_order is not None:

@@ -10,7 +10,14 @@ import msgspec
 
 from bot4_common.decider import Emit, Heard
 from bot4_common.idempotency import CAPACITY, WINDOW_NS, Dump, IdempotencyStore
-from bot4_common.messages.execution import OrderCancelled, OrderExpired, OrderFilled, OrderLost, OrderRejected
+from bot4_common.messages.execution import (
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderLost,
+    OrderRejected,
+    OrderTrimmed,
+)
 from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
 from bot4_common.messages.market import Quote
 from bot4_common.messages.risk import (
@@ -22,6 +29,7 @@ from bot4_common.messages.risk import (
     OrderRefused,
     OrderRepeated,
     PositionChanged,
+    ReservationReduced,
     ReservationReleased,
     StopArmed,
     StopTriggered,
@@ -115,6 +123,8 @@ class Risk:
                 _cancel(state.account(command.account), command, emit)
             case OrderFilled() as fill:
                 _filled(state, fill, emit)
+            case OrderTrimmed() as trimmed:
+                _trimmed(state, trimmed, emit)
             case OrderCancelled() | OrderExpired() | OrderRejected() | OrderLost() as over:
                 _over(state, over.account, over.order_id, emit)
             case Quote() as quote:
@@ -242,6 +252,8 @@ class Risk:
                 account.move(event.symbol, event.position)
                 entry = account.fill(event.order_id, abs(event.quantity))
                 state.tidy(event.account, entry)
+            case ReservationReduced():
+                state.own(event.account).reduce(event.order_id, event.quantity)
             case ReservationReleased():
                 state.own(event.account).release(event.order_id)
                 state.tidy(event.account, event.order_id)
@@ -370,6 +382,19 @@ def _cancel_reduce_only(account: Account, name: str, symbol: str, emit: Emit) ->
             emit(CancelApproved(order_id=order_id, account=name, reason="reduce_only"))
 
 
+def _trimmed(state: State, trimmed: OrderTrimmed, emit: Emit) -> None:
+    """The venue made an order smaller, because the position it reduces is."""
+    account = state.account(trimmed.account)
+    open_order = account.open_orders.get(trimmed.order_id)
+    if open_order is None:
+        return
+    # All fills before the trim are known: the feed is in order.
+    cut = open_order.leaves - trimmed.leaves
+    entry = account.exits.get(trimmed.order_id)
+    emit(ReservationReduced(order_id=trimmed.order_id, account=trimmed.account, quantity=cut))
+    _try_again(account, trimmed.account, entry, cut, emit)
+
+
 def _over(state: State, name: str, order_id: str, emit: Emit) -> None:
     account = state.account(name)
     open_order = account.open_orders.get(order_id)
@@ -377,11 +402,15 @@ def _over(state: State, name: str, order_id: str, emit: Emit) -> None:
         return
     entry = account.exits.get(order_id)
     emit(ReservationReleased(order_id=order_id, account=name, quantity=open_order.leaves))
+    _try_again(account, name, entry, open_order.leaves, emit)
+
+
+def _try_again(account: Account, name: str, entry: str | None, quantity: Decimal, emit: Emit) -> None:
+    """An exit that did not close everything leaves its stop, that of order `entry`, to try again."""
     if entry is None:
         return
-    # An exit that did not close everything leaves its stop to try again.
     stop = account.stops[entry]
-    emit(_rearmed(stop, name, entry, stop.quantity + open_order.leaves))
+    emit(_rearmed(stop, name, entry, stop.quantity + quantity))
     _trim_stops(account, name, stop.symbol, emit)
 
 

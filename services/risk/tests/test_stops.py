@@ -14,6 +14,7 @@ from bot4_common.messages.risk import (
     KillSwitchEngaged,
     OrderApproved,
     PositionChanged,
+    ReservationReduced,
     ReservationReleased,
     StopArmed,
     StopTriggered,
@@ -36,6 +37,7 @@ from services.risk.tests.words import (
     rejected,
     sell,
     sold,
+    trimmed,
 )
 
 CRASH = quote("80", "82")
@@ -211,6 +213,12 @@ def test_what_an_exit_could_not_close_is_protected_again(over: type[Event]) -> N
 def test_of_what_an_exit_could_not_close_only_what_is_left_is_protected_again() -> None:
     less = long().when(CRASH).when(sold("elsewhere", "8")).when(expired("1-0-stop1"))
     less.then(event(ReservationReleased, quantity="10"), armed("1-0", "10"), armed("1-0", "2"))
+
+
+def test_what_an_exit_may_no_longer_close_is_protected_as_far_as_there_is_a_position() -> None:
+    less = long().when(CRASH).when(sold("elsewhere", "8")).when(trimmed("1-0-stop1", "2", "2"))
+    less.then(event(ReservationReduced, order_id="1-0-stop1", quantity="8"), armed("1-0", "8"), armed("1-0", "0"))
+    assert stops(less.when(sold("1-0-stop1", "2"))) == {}
 
 
 def test_an_exit_that_found_no_position_leaves_nothing_behind() -> None:

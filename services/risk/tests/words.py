@@ -5,7 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bot4_common.given import NOON, Scenario
-from bot4_common.messages.execution import OrderCancelled, OrderExpired, OrderFilled, OrderLost, OrderRejected
+from bot4_common.messages.execution import (
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderLost,
+    OrderRejected,
+    OrderTrimmed,
+)
 from bot4_common.messages.gateway import CancelOrder, PlaceOrder
 from bot4_common.messages.market import Quote
 from bot4_common.messages.risk import PositionChanged
@@ -142,6 +149,18 @@ def cancelled(order_id: str, account: str = "ann") -> OrderCancelled:
     )
 
 
+def trimmed(order_id: str, quantity: str, leaves: str) -> OrderTrimmed:
+    return OrderTrimmed(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account="ann",
+        venue="sim",
+        quantity=Decimal(quantity),
+        leaves=Decimal(leaves),
+        session_sequence=1,
+    )
+
+
 def expired(order_id: str) -> OrderExpired:
     return OrderExpired(
         order_id=order_id,
@@ -160,7 +179,7 @@ def rejected(order_id: str) -> OrderRejected:
         child_id=f"{order_id}.1",
         account="ann",
         venue="sim",
-        code="REDUCE_ONLY",
+        code="NOTHING_TO_REDUCE",
         message="",
         session_sequence=1,
     )

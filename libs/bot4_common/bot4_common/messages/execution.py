@@ -98,6 +98,19 @@ class OrderFilled(Event, frozen=True, kw_only=True, tag="order_filled"):
     traded_at: int
 
 
+class OrderTrimmed(Event, frozen=True, kw_only=True, tag="order_trimmed"):
+    """The venue made a reduce-only order smaller, because the position shrank. `quantity` is its new total, `leaves`
+    what of it is still to be filled."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    quantity: Decimal
+    leaves: Decimal
+    session_sequence: int
+
+
 class OrderCancelled(Event, frozen=True, kw_only=True, tag="order_cancelled"):
     """`quantity` is what was left of the order and will not fill."""
 

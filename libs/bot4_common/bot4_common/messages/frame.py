@@ -24,6 +24,7 @@ AnyEvent = (
     | risk.OrderRepeated
     | risk.CancelApproved
     | risk.CancelRefused
+    | risk.ReservationReduced
     | risk.ReservationReleased
     | risk.PositionChanged
     | risk.StopArmed
@@ -37,6 +38,7 @@ AnyEvent = (
     | execution.OrderAcknowledged
     | execution.OrderRejected
     | execution.OrderFilled
+    | execution.OrderTrimmed
     | execution.OrderCancelled
     | execution.OrderExpired
     | execution.CancelRejected
@@ -46,17 +48,18 @@ AnyEvent = (
     | execution.FeedAdvanced
     | venue.VenueRequestDelayed
     | venue.VenueRequestArrived
+    | venue.VenueOrderEntered
+    | venue.VenueCancelEntered
     | venue.VenueOrderAccepted
-    | venue.VenueOrderRested
     | venue.VenueOrderRejected
     | venue.VenueTraded
     | venue.VenueFilled
+    | venue.VenueOrderTrimmed
     | venue.VenueOrderCancelled
     | venue.VenueOrderExpired
     | venue.VenueCancelRejected
     | venue.VenueOrderStatus
-    | venue.VenueQuotesPulled
-    | venue.VenueQuotesMoved
+    | venue.VenueMarketMoved
     | venue.VenueSessionAcknowledged
     | venue.VenueResent
     | venue.FeedFault

@@ -46,6 +46,7 @@ SessionMessage = (
     venue.VenueOrderAccepted
     | venue.VenueOrderRejected
     | venue.VenueFilled
+    | venue.VenueOrderTrimmed
     | venue.VenueOrderCancelled
     | venue.VenueOrderExpired
     | venue.VenueCancelRejected

@@ -62,6 +62,14 @@ class CancelRefused(Event, frozen=True, kw_only=True, tag="cancel_refused"):
     details: dict[str, str]
 
 
+class ReservationReduced(Event, frozen=True, kw_only=True, tag="reservation_reduced"):
+    """The order lives on, but `quantity` of it will never fill: the venue trimmed it."""
+
+    order_id: str
+    account: str
+    quantity: Decimal
+
+
 class ReservationReleased(Event, frozen=True, kw_only=True, tag="reservation_released"):
     """The order is over; `quantity` is what of it will never fill."""
 

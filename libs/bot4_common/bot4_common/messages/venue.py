@@ -1,7 +1,10 @@
 """What is true at the venue? Orders, trades and every injected fault, whatever any client believes.
 
-Events with a `session` are also what that session's client is told; `session_sequence` numbers them per session
-without a gap. The feed may lose, repeat or delay them (`FeedFault`), the truth does not.
+Events with a `session_sequence` are also what that session's client is told; it numbers them per session without a
+gap. The feed may lose, repeat or delay them (`FeedFault`), the truth does not.
+
+What enters the matching engine is an event (`VenueOrderEntered`, `VenueCancelEntered`, `VenueMarketMoved`), and so is
+what comes of it: the engine's state is the fold of the first, and the second says what it did.
 """
 
 from __future__ import annotations
@@ -31,6 +34,24 @@ class VenueRequestArrived(Event, frozen=True, kw_only=True, tag="venue_request_a
     request: OrderSent | CancelSent | QuerySent
 
 
+class VenueOrderEntered(Event, frozen=True, kw_only=True, tag="venue_order_entered"):
+    """The matching engine takes up an order. What it makes of it are the events that follow in the same decision."""
+
+    session: str
+    account: str
+    child_id: str
+    order: Order
+    at: int
+
+
+class VenueCancelEntered(Event, frozen=True, kw_only=True, tag="venue_cancel_entered"):
+    """The matching engine takes up a cancel."""
+
+    account: str
+    child_id: str
+    at: int
+
+
 class VenueOrderAccepted(Event, frozen=True, kw_only=True, tag="venue_order_accepted"):
     session: str
     session_sequence: int
@@ -49,13 +70,6 @@ class VenueOrderRejected(Event, frozen=True, kw_only=True, tag="venue_order_reje
     code: str
     message: str
     at: int
-
-
-class VenueOrderRested(Event, frozen=True, kw_only=True, tag="venue_order_rested"):
-    """What was left of an accepted limit order joined the back of the queue at its price."""
-
-    child_id: str
-    quantity: Decimal
 
 
 class VenueTraded(Event, frozen=True, kw_only=True, tag="venue_traded"):
@@ -88,6 +102,17 @@ class VenueFilled(Event, frozen=True, kw_only=True, tag="venue_filled"):
     cumulative: Decimal
     leaves: Decimal
     liquidity: Liquidity
+    at: int
+
+
+class VenueOrderTrimmed(Event, frozen=True, kw_only=True, tag="venue_order_trimmed"):
+    """A reduce-only order shrank with the position it reduces: `quantity` is its new total."""
+
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    quantity: Decimal
     at: int
 
 
@@ -133,23 +158,16 @@ class VenueOrderStatus(Event, frozen=True, kw_only=True, tag="venue_order_status
     at: int
 
 
-class VenueQuotesMoved(Event, frozen=True, kw_only=True, tag="venue_quotes_moved"):
-    """The rest of the market requoted: its old quotes are gone, these (price, quantity) are what it shows now.
-
-    Quotes that met a resting order have traded first (`VenueTraded`) and are listed with what was left.
-    """
+class VenueMarketMoved(Event, frozen=True, kw_only=True, tag="venue_market_moved"):
+    """The rest of the market takes one step: it shows these (price, quantity) instead of what it showed before, and
+    then these take: (side, limit price, quantity)."""
 
     symbol: str
     step: int
     bids: list[tuple[Decimal, Decimal]]
     asks: list[tuple[Decimal, Decimal]]
+    flow: list[tuple[Side, Decimal, Decimal]]
     at: int
-
-
-class VenueQuotesPulled(Event, frozen=True, kw_only=True, tag="venue_quotes_pulled"):
-    """The rest of the market took its quotes away, to come back with others in the same decision."""
-
-    symbol: str
 
 
 class VenueSessionAcknowledged(Event, frozen=True, kw_only=True, tag="venue_session_acknowledged"):

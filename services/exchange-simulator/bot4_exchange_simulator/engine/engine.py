@@ -30,7 +30,7 @@ from bot4_exchange_simulator.engine.limits import OrderCount
 from bot4_exchange_simulator.engine.lists import legs_flaw
 from bot4_exchange_simulator.engine.market import Market
 from bot4_exchange_simulator.engine.orders import Order, OrderList
-from bot4_exchange_simulator.engine.prevention import Ledger, Prevented
+from bot4_exchange_simulator.engine.prevention import Ledger
 from bot4_exchange_simulator.engine.profile import Profile
 from bot4_exchange_simulator.engine.stops import Elected, trigger_level
 from bot4_exchange_simulator.engine.terms import (
@@ -300,7 +300,12 @@ class Engine:
     def _terms_flaw(self, order: Order, quantity: int, price: int) -> str:
         """What the order says of itself, then the filters of its symbol."""
         filters = order.market.filters
-        code = order.market.flaw(order, quantity, price) if order.plain else self._own_flaw(order, quantity, price)
+        if not order.plain:
+            code = self._own_flaw(order, quantity, price)
+        elif price <= 0 or quantity <= 0:
+            code = "BAD_FIELD"
+        else:
+            code = order.market.flaw(order, quantity, price)
         return self._count_flaw(order, quantity) if filters.counts and not code else code
 
     def _own_flaw(self, order: Order, quantity: int, price: int) -> str:
@@ -700,7 +705,7 @@ class Engine:
             from_maker, from_taker = maker.leaves + (0 if maker.plain else maker.held), open_of_taker
             lost = min(from_maker, from_taker)
         self.events.append((PREVENTED, taker, maker, lost, 0, ""))
-        self.prevented.add(Prevented(self.now, taker, maker, from_taker, from_maker))
+        self.prevented.note(self.now, taker, maker, from_taker, from_maker)
         if by_amount:
             taker.budget -= from_taker * maker.price
         # 44: what is prevented is no longer claimed.
@@ -709,9 +714,13 @@ class Engine:
         if from_maker:
             self._lose(maker, from_maker)
             if maker.leaves and maker.shown == 0:
-                self._show_next(maker, side, due)
-        if from_maker and maker.leaves == 0 and (maker.plain or maker.held == 0):
-            self._expire(maker, "self_trade")
+                self._show_next(maker, side, due)  # 18: as if it had traded
+            elif maker.leaves == 0 and not maker.plain and maker.held:
+                side.remove(maker)
+                maker.where = TAKING
+                self._fill_up(maker)
+            elif maker.leaves == 0:
+                self._expire(maker, "self_trade")
         if taker.where == TAKING and (
             (taker.leaves == 0 and taker.held == 0) or (by_amount and self._affordable(taker, maker.price) == 0)
         ):
@@ -1095,7 +1104,7 @@ class Engine:
                 self._amend_siblings(order)
         if comes_anew:
             # 1: it comes to the market anew, and takes what it crosses.
-            self._queue.append(order)
+            self._take_turn(order)
         elif order.reduce_only and order.holding().reducing:
             self._trim(order.holding())
         if self._queue or self._elects_quotes:

@@ -81,7 +81,7 @@ class Session:
     """An engine, and the count of what it has told."""
 
     def __init__(self, profile: Profile) -> None:
-        self._engine = Engine(profile)
+        self.engine = Engine(profile)
         self._profile = profile
         self._default_prevention = profile.self_trade_prevention_default
         self._sequence = 0
@@ -109,7 +109,7 @@ class Session:
         """Works off one line. Raises `Malformed`; nothing has changed then."""
         fields = read(line)
         at = fields.get("at")
-        if type(at) is not int or at < self._engine.now:
+        if type(at) is not int or at < self.engine.now:
             raise Malformed("at is a whole number of nanoseconds, not before that of the line above")
         command = self._commands.get(text(fields, "do"))
         if command is None:
@@ -127,13 +127,13 @@ class Session:
         tick, lot = number(fields, "tick"), number(fields, "lot")
         if tick is None or lot is None or tick <= 0 or lot <= 0:
             raise Malformed("an instrument has a tick and a lot, both above zero")
-        listed = self._engine.markets.get(symbol)
+        listed = self.engine.markets.get(symbol)
         if listed is not None and (listed.tick, listed.lot) != (tick, lot):
             raise Malformed(f"{symbol} is listed with another tick or lot")
         market = Market(symbol, base, quote, tick, lot)
         market.filters = read_filters(fields, tick, lot)
         self._advance(fields)
-        self._engine.list_market(market)
+        self.engine.list_market(market)
 
     def _account(self, fields: Fields) -> None:
         name = text(fields, "account")
@@ -148,7 +148,7 @@ class Session:
                 balances[asset] = 0 if held is None else int(held.scaleb(MONEY_DIGITS, EXACT))
         group = optional_text(fields, "trade_group", "")
         self._advance(fields)
-        self._engine.fund(name, balances, group)
+        self.engine.fund(name, balances, group)
 
     def _position(self, fields: Fields) -> None:
         name, quantity = text(fields, "account"), required(fields, "quantity")
@@ -160,19 +160,19 @@ class Session:
         elif lots is None:
             self._refuse(fields, "LOT_SIZE")
         else:
-            self._engine.set_position(name, market, lots)
+            self.engine.set_position(name, market, lots)
 
     def _place(self, fields: Fields) -> None:
-        account = self._engine.account(text(fields, "account"))
+        account = self.engine.account(text(fields, "account"))
         order = self._read_order(fields, account)
         self._advance(fields)
         if order is None:
             self._refuse_unknown(fields, account, 1)
         else:
-            self._engine.place(order)
+            self.engine.place(order)
 
     def _list(self, fields: Fields) -> None:
-        account, id = self._engine.account(text(fields, "account")), text(fields, "id")
+        account, id = self.engine.account(text(fields, "account")), text(fields, "id")
         kind = word(fields, "kind", LIST_KINDS)
         given = fields.get("orders")
         if not isinstance(given, list) or len(given) != LIST_LENGTHS[kind]:
@@ -183,10 +183,10 @@ class Session:
         if len(known) < len(orders):
             self._refuse_unknown({**fields, "symbol": given[0]["symbol"]}, account, len(orders))
         else:
-            self._engine.place_list(account, id, kind, known)
+            self.engine.place_list(account, id, kind, known)
 
     def _amend(self, fields: Fields) -> None:
-        account, id = self._engine.account(text(fields, "account")), text(fields, "id")
+        account, id = self.engine.account(text(fields, "account")), text(fields, "id")
         quantity, price = number(fields, "quantity"), number(fields, "price")
         order = account.orders.get(id)
         total = level = -1
@@ -203,30 +203,30 @@ class Session:
                 total, rest = whole(quantity, order.market.lot)
                 flaw = flaw or ("LOT_SIZE" if rest else "")
         self._advance(fields)
-        self._engine.amend(account, id, total, level, flaw)
+        self.engine.amend(account, id, total, level, flaw)
 
     def _cancel(self, fields: Fields) -> None:
-        account, id = self._engine.account(text(fields, "account")), text(fields, "id")
+        account, id = self.engine.account(text(fields, "account")), text(fields, "id")
         self._advance(fields)
-        self._engine.cancel(account, id)
+        self.engine.cancel(account, id)
 
     def _cancel_all(self, fields: Fields) -> None:
-        account = self._engine.account(text(fields, "account"))
+        account = self.engine.account(text(fields, "account"))
         everywhere = fields.get("symbol") is None
         market = None if everywhere else self._known(fields)
         self._advance(fields)
         if market is None and not everywhere:
             self._refuse(fields, "UNKNOWN_SYMBOL")
         else:
-            self._engine.cancel_all(account, market)
+            self.engine.cancel_all(account, market)
 
     def _disconnect(self, fields: Fields) -> None:
-        account = self._engine.account(text(fields, "account"))
+        account = self.engine.account(text(fields, "account"))
         self._advance(fields)
-        self._engine.disconnect(account)
+        self.engine.disconnect(account)
 
     def _replace(self, fields: Fields) -> None:
-        account, id = self._engine.account(text(fields, "account")), text(fields, "id")
+        account, id = self.engine.account(text(fields, "account")), text(fields, "id")
         goes_on = word(fields, "mode", {"stop_on_failure": 0, "allow_failure": 1}) == 1
         given = fields.get("order")
         order = self._read_order(given, account)
@@ -235,7 +235,7 @@ class Session:
             assert isinstance(given, dict)
             self._refuse_unknown({**fields, **given, "account": account.name, "do": "replace"}, account, 1)
         else:
-            self._engine.replace(account, id, order, goes_on)
+            self.engine.replace(account, id, order, goes_on)
 
     def _status(self, fields: Fields) -> None:
         market, status = self._known(fields), word(fields, "status", STATUSES)
@@ -243,7 +243,7 @@ class Session:
         if market is None:
             self._refuse(fields, "UNKNOWN_SYMBOL")
         else:
-            self._engine.set_status(market, status)
+            self.engine.set_status(market, status)
 
     def _mark(self, fields: Fields) -> None:
         market, price = self._known(fields), required(fields, "price")
@@ -254,7 +254,7 @@ class Session:
         elif ticks is None or ticks <= 0:
             self._refuse(fields, "TICK_SIZE")
         else:
-            self._engine.set_mark(market, ticks)
+            self.engine.set_mark(market, ticks)
 
     def _time(self, fields: Fields) -> None:
         self._advance(fields)
@@ -278,7 +278,7 @@ class Session:
 
     def _balances(self, fields: Fields) -> None:
         """What an account has free and locked, and its positions."""
-        account = self._engine.account(text(fields, "account"))
+        account = self.engine.account(text(fields, "account"))
         self._advance(fields)
         assets = sorted(account.totals)
         positions = {
@@ -309,41 +309,41 @@ class Session:
                 "taker_account": each.taker_account,
                 "taker_quantity": plain(each.market.lot * each.taker_quantity),
             }
-            for each in self._engine.prevented.of(name, id)
+            for each in self.engine.prevented.of(name, id)
         ]
         self._answer("prevented_matches", name, id or None, None, {"matches": matches})
 
     # Telling.
 
     def _advance(self, fields: Fields) -> None:
-        self._engine.advance(fields["at"])
+        self.engine.advance(fields["at"])
 
     def _refuse(self, fields: Fields, code: str) -> None:
         request = Request(fields["do"], fields.get("account") or "", fields.get("id") or "", fields.get("symbol") or "")
-        self._engine.events.append((REJECTED, request, None, 0, 0, code))
+        self.engine.events.append((REJECTED, request, None, 0, 0, code))
 
     def _refuse_unknown(self, fields: Fields, account: Account, orders: int) -> None:
         """An order for a symbol that is not listed; 46: the count comes first all the same."""
-        full = account.count is not None and not account.count.has_room(self._engine.now, orders)
+        full = account.count is not None and not account.count.has_room(self.engine.now, orders)
         self._refuse(fields, "ORDER_COUNT" if full else "UNKNOWN_SYMBOL")
 
     def _answer(self, event: str, account: str | None, id: str | None, symbol: str | None, rest: Fields) -> None:
         self._answers.append({"event": event, "account": account, "id": id, "symbol": symbol, **rest})
 
     def _told(self) -> list[Fields]:
-        told = [described(event) for event in self._engine.events] + self._answers
-        self._engine.events.clear()
+        told = [described(event) for event in self.engine.events] + self._answers
+        self.engine.events.clear()
         self._answers.clear()
         numbered = []
         for each in told:
             self._sequence += 1
-            numbered.append({"seq": self._sequence, "at": self._engine.now, **each})
+            numbered.append({"seq": self._sequence, "at": self.engine.now, **each})
         return numbered
 
     # Reading.
 
     def _known(self, fields: Fields) -> Market | None:
-        return self._engine.markets.get(text(fields, "symbol"))
+        return self.engine.markets.get(text(fields, "symbol"))
 
     def _read_order(self, fields: object, account: Account) -> Order | None:
         """None when the symbol is unknown."""
@@ -365,7 +365,7 @@ class Session:
         display = number(fields, "display_quantity")
         if (quantity is None) == (budget is None):
             raise Malformed("an order has a quantity, or an amount of quote currency")
-        market = self._engine.markets.get(symbol)
+        market = self.engine.markets.get(symbol)
         if market is None:
             return None
         prices = Steps(market.tick, "TICK_SIZE")
@@ -488,19 +488,7 @@ def read_filters(fields: Fields, tick: Decimal, lot: Decimal) -> Filters:
         setattr(filters, name.replace("_multiplier", ""), count)
     filters.quantity_min = max(1, filters.quantity_min)
     filters.price_min = max(1, filters.price_min)
-    filters.counts = bool(filters.open_orders_max or filters.open_stops_max or filters.position_max)
-    filters.particular = any(
-        (
-            filters.counts,
-            filters.notional_max,
-            filters.market_quantity_min,
-            filters.market_quantity_max,
-            filters.bid_up,
-            filters.bid_down,
-            filters.ask_up,
-            filters.ask_down,
-        )
-    )
+    filters.sum_up()
     return filters
 
 

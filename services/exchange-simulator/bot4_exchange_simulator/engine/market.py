@@ -66,6 +66,20 @@ class Filters:
         self.trail_bps_min = 1
         self.trail_bps_max = BPS - 1
 
+    def sum_up(self) -> None:
+        """Notes which kinds of limits there are, once all of them are set."""
+        self.counts = bool(self.open_orders_max or self.open_stops_max or self.position_max)
+        self.particular = bool(
+            self.counts
+            or self.notional_max
+            or self.market_quantity_min
+            or self.market_quantity_max
+            or self.bid_up
+            or self.bid_down
+            or self.ask_up
+            or self.ask_down
+        )
+
 
 class Market:
     __slots__ = (
@@ -143,8 +157,6 @@ class Market:
         if price and (price < filters.price_min or price > filters.price_max):
             return "PRICE_RANGE"
         if order.plain:
-            if price == 0:
-                return "PRICE_RANGE"
             code = self._notional_flaw(order, price * quantity)
             return self._band_flaw(order.buy, price) if filters.particular and not code else code
         if order.stop and (order.stop < filters.price_min or order.stop > filters.price_max):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bot4_exchange_simulator.engine.orders import Order
+if TYPE_CHECKING:
+    from bot4_exchange_simulator.engine.market import Market
+    from bot4_exchange_simulator.engine.orders import Order
 
 # Prevented matches are kept for queries, the newest of them; a client asks for them soon or never.
 PREVENTED_KEPT: Final = 10_000
@@ -26,15 +28,26 @@ class Prevented:
         "taker_quantity",
     )
 
-    def __init__(self, at: int, taker: Order, maker: Order, taker_quantity: int, maker_quantity: int) -> None:
+    def __init__(
+        self,
+        at: int,
+        market: Market,
+        price: int,
+        taker: str,
+        taker_account: str,
+        taker_quantity: int,
+        maker: str,
+        maker_account: str,
+        maker_quantity: int,
+    ) -> None:
         self.at = at
-        self.market = taker.market
-        self.price = maker.price
-        self.taker = taker.id
-        self.taker_account = taker.account.name
+        self.market: Market = market
+        self.price = price
+        self.taker = taker
+        self.taker_account = taker_account
         self.taker_quantity = taker_quantity
-        self.maker = maker.id
-        self.maker_account = maker.account.name
+        self.maker = maker
+        self.maker_account = maker_account
         self.maker_quantity = maker_quantity
 
 
@@ -48,6 +61,26 @@ class Ledger:
 
     def add(self, prevented: Prevented) -> None:
         self._kept.append(prevented)
+
+    def note(self, at: int, taker: Order, maker: Order, taker_quantity: int, maker_quantity: int) -> None:
+        """`taker_quantity`, `maker_quantity`: what each of the two loses."""
+        self.add(
+            Prevented(
+                at,
+                taker.market,
+                maker.price,
+                taker.id,
+                taker.account.name,
+                taker_quantity,
+                maker.id,
+                maker.account.name,
+                maker_quantity,
+            )
+        )
+
+    def kept(self) -> list[Prevented]:
+        """The oldest first."""
+        return list(self._kept)
 
     def of(self, account: str, id: str) -> list[Prevented]:
         """Those of an account; of one order if its id is given."""

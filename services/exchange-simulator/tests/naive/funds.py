@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
 
-from naive.venue import ZERO, Order, Venue
+from naive.venue import ZERO, Order, Venue, family
 
 BOUNDLESS = Decimal("1e40")
 
@@ -58,7 +58,7 @@ def affordable(venue: Venue, taker: Order, price: Decimal) -> Decimal:
     if taker.quote_quantity is not None:
         wanted = floor_to_lot(venue, taker, (taker.quote_quantity - taker.spent) / price)
     if taker.is_market:
-        held = free(venue, taker.account, asset(venue, taker), [taker])
+        held = free(venue, taker.account, asset(venue, taker), family(taker))
         wanted = min(wanted, floor_to_lot(venue, taker, held / price if taker.side == "buy" else held))
     return wanted
 

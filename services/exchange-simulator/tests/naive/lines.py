@@ -9,7 +9,7 @@ from typing import Any
 
 from bot4_common.money import amount, plain
 from naive import funds, lists, matching, reducing, refusals, stops
-from naive.venue import STOPS, ZERO, Account, Command, Event, Instrument, List, Order, Venue, price_of
+from naive.venue import STOPS, ZERO, Command, Event, Instrument, List, Order, Venue, price_of
 
 
 class MalformedError(Exception):
@@ -45,6 +45,10 @@ def step(venue: Venue, command: Command) -> list[Event]:
     venue.at = command["at"]
     expire(venue)
     settle(venue)
+    if command["do"] in OF_A_SYMBOL and text(command, "symbol") not in venue.instruments:
+        account = command.get("account")
+        venue.tell("rejected", account, None, command["symbol"], code="UNKNOWN_SYMBOL")
+        return venue.events
     COMMANDS[command["do"]](venue, command)
     settle(venue)
     return venue.events
@@ -138,7 +142,7 @@ def cancel(venue: Venue, command: Command) -> None:
     wanted = members if order is None else [order]
     if not wanted:
         venue.tell("rejected", account, id, None, code="UNKNOWN_ORDER")  # rule 5
-    elif is_halted(venue, wanted[0]):
+    elif any(is_halted(venue, each) for each in wanted):
         venue.tell("rejected", account, id, wanted[0].symbol, code="MARKET_NOT_OPEN")
     else:
         cancel_each(venue, wanted)
@@ -149,10 +153,10 @@ def is_halted(venue: Venue, order: Order) -> bool:
     return venue.status.get(order.symbol) == "halted"
 
 
-def cancel_each(venue: Venue, orders: list[Order]) -> None:
+def cancel_each(venue: Venue, orders: list[Order], reason: str = "requested") -> None:
     for order in orders:
         if order.is_live:  # and not cancelled with its list a moment ago
-            matching.end(venue, order, "cancelled", "requested")
+            matching.end(venue, order, "cancelled", reason)
 
 
 def cancel_all(venue: Venue, command: Command) -> None:
@@ -162,6 +166,13 @@ def cancel_all(venue: Venue, command: Command) -> None:
         return
     own = [order for order in venue.live(command.get("symbol")) if order.account == account]
     cancel_each(venue, [order for order in own if not is_halted(venue, order)])
+
+
+def disconnect(venue: Venue, command: Command) -> None:
+    """The venue itself cancels, whatever the trading status."""
+    account = text(command, "account")
+    if venue.profile["cancels_on_disconnect"]:
+        cancel_each(venue, [order for order in venue.live() if order.account == account], "disconnect")
 
 
 # Amending.
@@ -202,8 +213,10 @@ def replace(venue: Venue, command: Command) -> None:
     if code := refusals.of_replacement(venue, new, old):
         venue.emit("rejected", new, code=code)
         return
-    if old is None:
-        venue.tell("rejected", account, id, None, code="UNKNOWN_ORDER")
+    cancelled = old is not None and not is_halted(venue, old)
+    if old is None or not cancelled:
+        symbol, code = (None, "UNKNOWN_ORDER") if old is None else (old.symbol, "MARKET_NOT_OPEN")
+        venue.tell("rejected", account, id, symbol, code=code)
         if mode == "stop_on_failure":
             return
     else:
@@ -212,8 +225,8 @@ def replace(venue: Venue, command: Command) -> None:
         venue.emit("rejected", new, code=code)
         return
     accept(venue, new)
-    if old is not None:
-        venue.emit("replaced", new, replaces=old.id)
+    if cancelled:
+        venue.emit("replaced", new, replaces=id)
     queue(venue, new)
 
 
@@ -232,10 +245,11 @@ def instrument(venue: Venue, command: Command) -> None:
 
 
 def account(venue: Venue, command: Command) -> None:
-    balances = command.get("balances")
-    known = None if balances is None else {asset: Decimal(held) for asset, held in balances.items()}
-    name = text(command, "account")
-    venue.accounts[name] = Account(name, known, command.get("trade_group"))
+    """What is not said stays as it is."""
+    account = venue.account(text(command, "account"))
+    if command.get("balances") is not None:
+        account.balances = {asset: Decimal(held) for asset, held in command["balances"].items()}
+    account.trade_group = command.get("trade_group") or account.trade_group
 
 
 def position(venue: Venue, command: Command) -> None:
@@ -290,12 +304,14 @@ COMMANDS = {
     "amend": amend,
     "cancel": cancel,
     "cancel_all": cancel_all,
+    "disconnect": disconnect,
     "replace": replace,
     "status": status,
     "mark": mark,
     "time": time,
     "book": book,
 }
+OF_A_SYMBOL = ("position", "status", "mark", "book")
 
 
 # Reading.

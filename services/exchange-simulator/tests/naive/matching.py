@@ -223,6 +223,8 @@ def prevent(venue: Venue, taker: Order, maker: Order) -> None:
         maker_account=maker.account,
         taker_account=taker.account,
     )
+    of_taker, of_maker = lost.get(taker, ZERO), lost.get(maker, ZERO)
+    venue.prevented.append((taker.account, taker.id, maker.account, maker.id, of_taker, of_maker))
     for order, quantity in lost.items():
         order.prevented += quantity
         order.spent += quantity * price

@@ -11,11 +11,12 @@ DEFAULTS: dict[str, Any] = {
     "expires_before_match": True,  # rule 14
     "iceberg_refresh": "at_once",  # rule 19
     "iceberg_parts_max": 10,  # rule 21
-    "stop_trigger": "trade",  # rule 22
+    "stop_trigger": "mark",  # rule 22
     "stop_already_passed": "refuse",  # rule 22
     "oto_arms": "filled",  # rule 34
     "self_trade_preventions": ["none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both"],
     "self_trade_prevention_default": "none",
+    "cancels_on_disconnect": True,
     "order_windows": [],  # rule 47: (length in nanoseconds, unfilled orders allowed)
 }
 DAY = 86_400_000_000_000
@@ -23,7 +24,7 @@ DAY = 86_400_000_000_000
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
     "binance-spot": {"order_windows": [[10_000_000_000, 100], [DAY, 200_000]]},
-    "margined": {"account_model": "margined", "stop_trigger": "mark"},
+    "margined": {"account_model": "margined"},
 }
 
 

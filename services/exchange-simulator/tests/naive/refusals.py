@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from naive import funds, matching, reducing, stops
-from naive.venue import STOPS, ZERO, Order, Venue
+from naive.venue import STOPS, ZERO, Order, Venue, family
 
 
 def of_order(venue: Venue, order: Order) -> str | None:
@@ -52,7 +52,7 @@ def of_terms(venue: Venue, order: Order) -> str | None:
         return "UNKNOWN_SYMBOL"
     if venue.find(order.account, order.id):
         return "DUPLICATE_LIVE_ORDER"  # rule 7
-    if venue.status.get(order.symbol, "open") != "open":
+    if not venue.is_open(order.symbol):
         return "MARKET_NOT_OPEN"
     if order.reduce_only and not venue.profile["reduce_only"]:
         return "REDUCE_ONLY_UNKNOWN"
@@ -185,7 +185,8 @@ def can_pay(venue: Venue, orders: Iterable[Order], but: list[Order] | None = Non
     orders = list(orders)
     dearest = max(map(funds.need, orders), default=ZERO)
     first = orders[0]
-    return dearest <= funds.free(venue, first.account, funds.asset(venue, first), but or [])
+    # What pays as it trades claims nothing before.
+    return dearest == 0 or dearest <= funds.free(venue, first.account, funds.asset(venue, first), but or [])
 
 
 # An order whose turn has come, an order that is changed, and one that takes the place of another.
@@ -196,8 +197,7 @@ def of_entry(venue: Venue, order: Order) -> str | None:
     waits = order.type in STOPS and not order.triggered
     if waits and stops.refuses(venue, order):
         return "STOP_ALREADY_PASSED"
-    family = [order] if order.list is None else [order, *order.list.siblings(order)]
-    if not order.triggered and not can_pay(venue, [order], family):
+    if not order.triggered and not can_pay(venue, [order], family(order)):
         return "INSUFFICIENT_BALANCE"
     if order.post_only and not waits and matching.crosses(venue, order):
         return "POST_ONLY_WOULD_CROSS"
@@ -206,7 +206,7 @@ def of_entry(venue: Venue, order: Order) -> str | None:
 
 def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decimal | None) -> str | None:
     """Rules 9, 10 and 16: judged on a copy, with the order out of the book."""
-    if venue.status.get(order.symbol, "open") != "open":
+    if not venue.is_open(order.symbol):
         return "MARKET_NOT_OPEN"
     if quantity is None and price is None:
         return "BAD_FIELD"
@@ -219,9 +219,8 @@ def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decima
         return None
     if code := of_fields(venue, wanted) or of_filters(venue, wanted):
         return code
-    family = [order] if order.list is None else [order, *order.list.siblings(order)]
-    siblings = [replace(each, quantity=each.quantity + wanted.open - each.open) for each in family[1:]]
-    if order.phase != "pending" and not can_pay(venue, [wanted, *siblings], family):
+    siblings = [replace(each, quantity=each.quantity + wanted.open - each.open) for each in family(order)[1:]]
+    if order.phase != "pending" and not can_pay(venue, [wanted, *siblings], family(order)):
         return "INSUFFICIENT_BALANCE"
     if order.post_only and order.phase == "resting" and matching.crosses(venue, wanted):
         return "POST_ONLY_WOULD_CROSS"

@@ -36,6 +36,8 @@ def watched(venue: Venue, order: Order) -> Decimal | None:
     """Rule 22: where its market is: the mark or the last trade, or on some venues the quote that it would meet."""
     if venue.profile["stop_trigger"] == "quote":
         return venue.touch(order.symbol, "sell" if order.side == "buy" else "buy")
+    if venue.profile["stop_trigger"] == "trade":
+        return venue.last.get(order.symbol)
     return venue.market(order.symbol)
 
 
@@ -54,21 +56,22 @@ def arm(venue: Venue, order: Order) -> None:
 
 
 def elect_by_trade(venue: Venue, symbol: str, price: Decimal) -> None:
-    """Without a mark, stops watch trades."""
-    if venue.profile["stop_trigger"] != "quote" and symbol not in venue.mark:
+    """Without a mark, or where marks do not matter, stops watch trades."""
+    watches = venue.profile["stop_trigger"]
+    if watches == "trade" or (watches == "mark" and symbol not in venue.mark):
         elect(venue, armed(venue, symbol), price)
 
 
 def elect_by_mark(venue: Venue, symbol: str, price: Decimal) -> None:
     """Nothing triggers while the symbol is not open; when it opens again, the mark of that moment counts."""
-    if venue.profile["stop_trigger"] != "quote" and venue.status.get(symbol, "open") == "open":
+    if venue.profile["stop_trigger"] == "mark" and venue.is_open(symbol):
         elect(venue, armed(venue, symbol), price)
 
 
 def elect_by_quotes(venue: Venue) -> None:
     """Buys watch the best ask, sells the best bid, whenever the book has come to rest."""
     if venue.profile["stop_trigger"] == "quote":
-        for symbol in venue.instruments:
+        for symbol in filter(venue.is_open, venue.instruments):
             for side, facing in (("buy", "sell"), ("sell", "buy")):
                 price = venue.touch(symbol, facing)
                 if price is not None:

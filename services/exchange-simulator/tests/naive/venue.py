@@ -135,6 +135,8 @@ class Venue:
     last: dict[str, Decimal] = field(default_factory=dict)
     mark: dict[str, Decimal] = field(default_factory=dict)
     status: dict[str, str] = field(default_factory=dict)
+    # Taker's account and id, maker's account and id, what each of the two lost.
+    prevented: list[tuple[str, str, str, str, Decimal, Decimal]] = field(default_factory=list)
     counted: dict[tuple[str, int, int], int] = field(default_factory=dict)  # by account, window length and window
     events: list[Event] = field(default_factory=list)
 
@@ -154,6 +156,9 @@ class Venue:
 
     def account(self, name: str) -> Account:
         return self.accounts.setdefault(name, Account(name))
+
+    def is_open(self, symbol: str) -> bool:
+        return self.status.get(symbol, "open") == "open"
 
     def position(self, account: str, symbol: str) -> Decimal:
         return self.positions.get((account, symbol), ZERO)
@@ -177,6 +182,11 @@ class Venue:
     def touch(self, symbol: str, side: str) -> Decimal | None:
         shown = [price_of(order) for order in self.resting(symbol, side) if order.shown > 0]
         return shown[0] if shown else None
+
+
+def family(order: Order) -> list[Order]:
+    """The order and its siblings, which share what they reserve."""
+    return [order] if order.list is None else [order, *order.list.siblings(order)]
 
 
 def price_of(order: Order) -> Decimal:
