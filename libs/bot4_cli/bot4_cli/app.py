@@ -19,31 +19,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bot4_cli import starting
 from bot4_cli.running import HERE, Run, naming, read, statuses
+from bot4_cli.terminal import AsJson, Data, console, group, meanwhile
 from bot4_cli.trouble import FOUND, Trouble
+from bot4_cli.venue import venue_commands
 
 if TYPE_CHECKING:
     from bot4_cli.client import Client
 
 STOPPING = "Stopping: gateway first, broker last"
-HELP = {"help_option_names": ["-h", "--help"]}
-
-
-def group() -> typer.Typer:
-    return typer.Typer(
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode="markdown",
-        pretty_exceptions_enable=False,
-        context_settings=HELP,
-    )
-
 
 commands = group()
 order_commands, journal_commands, projection_commands, drill_commands = group(), group(), group(), group()
@@ -51,13 +40,9 @@ commands.add_typer(order_commands, name="order", help="Place, cancel and list or
 commands.add_typer(journal_commands, name="journal", help="Read the journal, check it, replay it.")
 commands.add_typer(projection_commands, name="projections", help="The tables in PostgreSQL.")
 commands.add_typer(drill_commands, name="drill", help="Break a running system and see whether it mends.")
+commands.add_typer(venue_commands, name="venue", help="The simulated venue: its engine, its market, its faults.")
 
-Data = Annotated[Path, typer.Option(help="The folder of the system.", file_okay=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Account = Annotated[str, typer.Option(help="Whose orders: `demo`, `strategies` or `drill`.")]
-
-# What a command found, and what is shown while it looks: a pipe gets only the first.
-console, meanwhile = Console(), Console(stderr=True)
 
 
 @commands.callback()
