@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from bot4_common.instruments import Instrument
-from bot4_common.messages.terms import Order, Side
+from bot4_common.messages.terms import Order
 from bot4_common.messages.venue import VenueCancelEntered, VenueMarketMoved, VenueOrderEntered
 from bot4_common.money import EXACT
 from bot4_exchange_simulator.engine.engine import Engine
 from bot4_exchange_simulator.engine.market import Filters, Market
 from bot4_exchange_simulator.engine.orders import Order as EngineOrder
 from bot4_exchange_simulator.engine.terms import GTC, IOC, LIMIT, ORDER_TYPES, TIMES_IN_FORCE
+from bot4_exchange_simulator.quoting import Add, Pull, Resize, Standing, requote
 
 # The account of everybody who is not a client.
 MARKET = "market"
@@ -68,25 +69,45 @@ def enter_cancel(engine: Engine, entered: VenueCancelEntered) -> None:
 
 
 def move_market(engine: Engine, instrument: Instrument, moved: VenueMarketMoved) -> None:
-    """The market's old quotes go, its new ones come, trading with whatever they meet; then its takers come."""
+    """The market's quotes change to what it shows now, new ones trading with whatever they meet; then its takers
+    come. What stays keeps its place in the queue."""
     _advance(engine, moved.at)
     account, market = engine.account(MARKET), engine.markets[moved.symbol]
-    for quoted in [order for order in account.orders.values() if order.market is market]:
-        engine.cancel(account, quoted.id)
-    sides: tuple[tuple[Side, list[tuple[Decimal, Decimal]]], ...] = (("buy", moved.bids), ("sell", moved.asks))
-    for side, quotes in sides:
-        for price, quantity in quotes:
-            ticks, lots = instrument.ticks(price), _tradable(market, instrument.lots(quantity), instrument.ticks(price))
-            id = f"{MARKET}/{moved.symbol}/{side}/{ticks}"
-            engine.place(EngineOrder(id, account, market, side == "buy", lots, ticks))
+    mine = [order for order in account.orders.values() if order.market is market]
+    for change in requote(
+        [_standing(order) for order in mine],
+        _wanted(market, instrument, moved.bids),
+        _wanted(market, instrument, moved.asks),
+    ):
+        match change:
+            case Pull():
+                engine.cancel(account, change.id)
+            case Resize():
+                order = account.orders[change.id]
+                total = order.executed + change.lots
+                if total < _tradable(market, total, order.price):
+                    engine.cancel(account, change.id)  # the venue has no orders so small
+                else:
+                    engine.amend(account, change.id, total, -1)
+            case Add():
+                id = f"{MARKET}/{moved.symbol}/{change.side}/{change.price}/{moved.step}"
+                engine.place(EngineOrder(id, account, market, change.side == "buy", change.lots, change.price))
     for number, (side, price, quantity) in enumerate(moved.flow):
         ticks = instrument.ticks(price)
         lots = _tradable(market, instrument.lots(quantity), ticks)
-        taker = EngineOrder(
-            f"{MARKET}/{moved.symbol}/{moved.step}/{number}", account, market, side == "buy", lots, ticks
-        )
+        id = f"{MARKET}/{moved.symbol}/{moved.step}/{number}"
+        taker = EngineOrder(id, account, market, side == "buy", lots, ticks)
         taker.qualify(LIMIT, IOC)
         engine.place(taker)
+
+
+def _standing(order: EngineOrder) -> Standing:
+    return Standing(order.id, "buy" if order.buy else "sell", order.price, order.leaves, order.behind is None)
+
+
+def _wanted(market: Market, instrument: Instrument, quotes: list[tuple[Decimal, Decimal]]) -> list[tuple[int, int]]:
+    levels = [(instrument.ticks(price), instrument.lots(quantity)) for price, quantity in quotes]
+    return [(ticks, _tradable(market, lots, ticks)) for ticks, lots in levels]
 
 
 def _tradable(market: Market, lots: int, ticks: int) -> int:
