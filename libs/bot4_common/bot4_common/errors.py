@@ -60,9 +60,46 @@ REFUSALS: dict[str, Refusal] = {
     "POST_ONLY_WOULD_CROSS": Refusal(
         422, False, "OrderImmediatelyFillable", "A post-only order would have taken liquidity."
     ),
+    "PRICE_RANGE": Refusal(422, False, "InvalidOrder", "The price is outside the instrument's range."),
+    "MARKET_QUANTITY_RANGE": Refusal(
+        422, False, "InvalidOrder", "The quantity is outside the instrument's range for market orders."
+    ),
+    "NOTIONAL_TOO_LARGE": Refusal(422, False, "InvalidOrder", "Price times quantity is above the maximum."),
+    "PRICE_BAND": Refusal(422, False, "InvalidOrder", "The price is outside the venue's band around the market."),
+    "TRAIL_RANGE": Refusal(422, False, "InvalidOrder", "The trailing distance is outside the instrument's range."),
+    "ICEBERG_CANNOT_REST": Refusal(422, False, "InvalidOrder", "An order that does not rest cannot be an iceberg."),
+    "ICEBERG_DISPLAY": Refusal(422, False, "InvalidOrder", "An iceberg displays more than its total, or nothing."),
+    "ICEBERG_PARTS": Refusal(422, False, "InvalidOrder", "The iceberg has too many parts."),
+    "OPEN_STOPS": Refusal(429, True, "RateLimitExceeded", "The account has as many waiting stops as it may have."),
+    "ORDER_COUNT": Refusal(
+        429, True, "RateLimitExceeded", "The account has as many unfilled orders in a window as it may have."
+    ),
+    "MARKET_NOT_OPEN": Refusal(503, True, "ExchangeNotAvailable", "The venue takes no such request now."),
+    "INSUFFICIENT_BALANCE": Refusal(422, False, "InsufficientFunds", "What the account has free does not pay for it."),
+    "PREVENTION_NOT_ALLOWED": Refusal(
+        422, False, "InvalidOrder", "The venue does not offer this mode of self-trade prevention."
+    ),
+    "REDUCE_ONLY_UNKNOWN": Refusal(422, False, "InvalidOrder", "The venue has no reduce-only orders."),
+    "LIST_LEGS_DIFFER": Refusal(422, False, "InvalidOrder", "The orders of the list do not fit together."),
+    "LIST_PRICES": Refusal(422, False, "InvalidOrder", "The legs' prices are not on both sides of the market."),
+    "DUPLICATE_LIVE_LIST": Refusal(409, False, "DuplicateOrderId", "A live list of the account has this id."),
+    "BELOW_FILLED": Refusal(422, False, "InvalidOrder", "The new quantity is below what has been filled already."),
+    "VENUE_BUSY": Refusal(503, True, "ExchangeNotAvailable", "The venue has too much to do just now."),
+    "SUBMIT_DOWN": Refusal(503, True, "ExchangeNotAvailable", "The venue takes no orders just now."),
+    "CANCEL_DOWN": Refusal(503, True, "ExchangeNotAvailable", "The venue takes no cancels just now."),
+    "VENUE_UNAVAILABLE": Refusal(503, True, "ExchangeNotAvailable", "The venue is not there just now."),
+    "VENUE_SILENT": Refusal(503, True, "RequestTimeout", "The request or its answer was lost inside the venue."),
+    "RATE_LIMITED": Refusal(429, True, "RateLimitExceeded", "The venue was asked for more than it allows in a time."),
+    "BANNED": Refusal(429, True, "DDoSProtection", "The venue is not to be asked for a while."),
     "REQUEST_EXPIRED": Refusal(503, True, "RequestTimeout", "The order reached the venue after its receive window."),
     "DUPLICATE_ORDER": Refusal(409, False, "DuplicateOrderId", "The venue has seen the order's id before."),
 }
+
+
+def is_retryable(code: str) -> bool:
+    """Whether the same request may succeed later. A code that is not ours says nothing of the kind."""
+    known = REFUSALS.get(code)
+    return known is not None and known.retryable
 
 
 class Refused(Exception):

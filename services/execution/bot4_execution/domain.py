@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bot4_common.decider import Emit, Heard
+from bot4_common.errors import is_retryable
 from bot4_common.messages.execution import (
     CancelRejected,
     CancelSent,
@@ -171,7 +172,7 @@ class Execution:
         elif isinstance(message, VenueOrderStatus):
             self._answered(child, message, now, emit)
         elif isinstance(message, VenueCancelRejected):
-            emit(self._cancel_rejected(child, message))
+            emit(self._cancel_rejected(state, child, message))
         else:
             emit(self._changed(child, message))
             if isinstance(message, VenueOrderAccepted) and child.cancelling:
@@ -276,7 +277,10 @@ class Execution:
         if status.state == "open" and child.cancelling and child.stage in AT_VENUE:
             emit(self._cancel(child, now))
 
-    def _cancel_rejected(self, child: Child, message: VenueCancelRejected) -> CancelRejected:
+    def _cancel_rejected(self, state: State, child: Child, message: VenueCancelRejected) -> Event:
+        """A venue that takes no cancels just now has not refused this one: it is awaited, and asked for again."""
+        if is_retryable(message.code) and child.child_id in state.live:
+            return self._noted(message)
         return CancelRejected(
             order_id=child.order_id,
             child_id=child.child_id,

@@ -148,6 +148,13 @@ def test_a_cancel_is_sent_and_its_success_told_on() -> None:
     )
 
 
+def test_a_cancel_that_the_venue_does_not_take_just_now_is_asked_for_again() -> None:
+    waiting = opened().when(cancel()).when(cancel_rejected(2, "CANCEL_DOWN"))
+    waiting.then(event(FeedAdvanced, session_sequence=2))
+    waiting.after(SECOND).when(tick(waiting)).then(event(OutcomeUnknown, request="cancel"), event(QuerySent))
+    waiting.when(status(3, "open")).then(event(FeedAdvanced), event(CancelSent))
+
+
 def test_while_a_cancel_is_under_way_no_second_one_is_sent() -> None:
     opened().when(cancel()).when(cancel()).then_nothing()
 
