@@ -31,7 +31,7 @@ from bot4_cost_model.__main__ import service as cost_service
 from bot4_exchange_simulator import tape
 from bot4_exchange_simulator.__main__ import service as venue_service
 from bot4_exchange_simulator.domain import Venue
-from bot4_exchange_simulator.faults import Line, LineProfile
+from bot4_exchange_simulator.faults import Line, LineProfile, Outages, legs
 from bot4_exchange_simulator.liquidity import Liquidity
 from bot4_execution.__main__ import service as execution_service
 from bot4_gateway.desk import Answer, Desk
@@ -46,7 +46,25 @@ ACCOUNTS = ("ann", "bob", "cem")
 # Windows and stores as small as a run of some seconds needs: a million-key filter per restart would be all it does.
 KEYS = 4_096
 FAULTS = Faults(append_lost=0.01, append_ack_lost=0.01, append_twice=0.01, save_lost=0.1, say_lost=0.01, delay=0.003)
-LINE = LineProfile(entry_ms_median=1.0, feed_ms_median=1.0, drop=0.03, duplicate=0.03, reorder=0.03, drop_request=0.01)
+LINE = LineProfile(
+    latency=legs(1.0),
+    drop=0.03,
+    duplicate=0.03,
+    reorder=0.03,
+    gap=0.002,
+    disconnect=0.002,
+    drop_request=0.01,
+    reject=0.01,
+    reject_cancel=0.05,
+    spell_s_median=0.3,
+    outages=(
+        Outages(kind="down", per_hour=400.0, seconds_median=0.2),
+        Outages(kind="cancel_down", per_hour=400.0, seconds_median=0.5),
+        Outages(kind="reconnect_storm", per_hour=200.0, seconds_median=0.5),
+        Outages(kind="stale_book", per_hour=200.0, seconds_median=0.5),
+        Outages(kind="slow", per_hour=400.0, seconds_median=0.5),
+    ),
+)
 DECIDERS = ("risk", "execution", "venue", "cost")
 PROCESSES = ("gateway", *DECIDERS, "journal")
 # After the last order, unknown outcomes have this long to be resolved: the receive window and some questions.

@@ -12,7 +12,7 @@ from typing import Any, Generic
 
 from bot4_common.decider import Decider, Heard, State, encode_state
 from bot4_common.messages.frame import Decision, Frame, decode_frame, encode
-from bot4_common.messages.market import Quote, SessionHeartbeat, SessionMessage, Tick
+from bot4_common.messages.market import FaultOrdered, Quote, SessionHeartbeat, SessionMessage, Tick
 from bot4_common.messages.terms import Event, EventId
 
 # When every scenario begins (ns).
@@ -21,7 +21,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
 # What is heard on the bus stands nowhere: it has no identity.
-_UNNUMBERED = (Quote, SessionHeartbeat, Tick, *SessionMessage.__args__)
+_UNNUMBERED = (Quote, SessionHeartbeat, FaultOrdered, Tick, *SessionMessage.__args__)
 
 
 class Expected:

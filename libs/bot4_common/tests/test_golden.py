@@ -25,7 +25,7 @@ def tagged(*kinds: Any) -> dict[str, Any]:
 
 
 EVENTS = tagged(*get_args(AnyEvent))
-HEARD = tagged(market.Quote, market.SessionHeartbeat, market.Tick)
+HEARD = tagged(market.Quote, market.SessionHeartbeat, market.Tick, market.FaultOrdered)
 OTHERS: dict[str, Any] = {
     "frame": Frame,
     "spoken": market.Spoken,

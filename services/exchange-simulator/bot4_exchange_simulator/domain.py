@@ -7,24 +7,25 @@ is told is numbered per session, and what goes wrong on the way to it is an even
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from bot4_common import streams
-from bot4_common.decider import Emit, Heard, Outgoing
+from bot4_common.decider import Emit, Heard
 from bot4_common.errors import Refused
 from bot4_common.instruments import Instrument, check
 from bot4_common.messages.execution import CancelSent, OrderSent, QuerySent, ResendRequested
-from bot4_common.messages.frame import Frame
-from bot4_common.messages.market import SessionHeartbeat, SessionMessage, Spoken, Tick
+from bot4_common.messages.market import FaultOrdered, SessionMessage, Tick
 from bot4_common.messages.terms import Event, Side
 from bot4_common.messages.venue import (
+    FaultKind,
     FeedFault,
     VenueCancelEntered,
     VenueCancelRejected,
+    VenueFaultBegan,
     VenueFilled,
     VenueMarketMoved,
     VenueOrderAccepted,
@@ -35,20 +36,25 @@ from bot4_common.messages.venue import (
     VenueOrderStatus,
     VenueOrderTrimmed,
     VenueRequestArrived,
+    VenueRequestCharged,
     VenueRequestDelayed,
     VenueResent,
     VenueSessionAcknowledged,
     VenueTraded,
 )
 from bot4_common.money import ZERO
+from bot4_exchange_simulator import edge
 from bot4_exchange_simulator.engine import events
 from bot4_exchange_simulator.engine.events import TRADE
 from bot4_exchange_simulator.engine.events import Request as RefusedRequest
 from bot4_exchange_simulator.engine.orders import Order as EngineOrder
 from bot4_exchange_simulator.engine.profile import Profile
 from bot4_exchange_simulator.engine.refusals import REFUSALS
-from bot4_exchange_simulator.faults import Line
-from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
+from bot4_exchange_simulator.faults import Line, by_hand, held_after
+from bot4_exchange_simulator.faults import Request as Asks
+from bot4_exchange_simulator.feed import Feed, began, spell_of
+from bot4_exchange_simulator.limits import Asked, RequestLimits, charge, judge
+from bot4_exchange_simulator.liquidity import STEP_NS, Others
 from bot4_exchange_simulator.matching import MARKET, enter_cancel, enter_order, move_market
 from bot4_exchange_simulator.orders import Saved, State, VenueOrder, opened, restore, save
 
@@ -56,27 +62,34 @@ from bot4_exchange_simulator.orders import Saved, State, VenueOrder, opened, res
 ACKNOWLEDGE_EVERY = 256
 
 DEFAULT = Profile()
+UNLIMITED = RequestLimits()
 
 Request = OrderSent | CancelSent | QuerySent
+ASKS: dict[type[Request], Asks] = {OrderSent: "place", CancelSent: "cancel", QuerySent: "query"}
 
 
 class Venue:
-    """The decider of one venue. `liquidity` by symbol is what the rest of the market does, `profile` the venue's rules
-    where venues differ."""
+    """The decider of one venue. `liquidity` by symbol is what the rest of the market does, `line` what goes wrong,
+    `profile` the venue's rules where venues differ, and `limits` how much a session may ask."""
 
     def __init__(
         self,
         name: str,
         instruments: Mapping[str, Instrument],
-        liquidity: Mapping[str, Liquidity],
+        liquidity: Mapping[str, Others],
         line: Line,
         profile: Profile = DEFAULT,
+        limits: RequestLimits = UNLIMITED,
     ) -> None:
         self._name = name
         self._profile = profile
         self._instruments = instruments
         self._liquidity = liquidity
         self._line = line
+        self._limits = limits
+        self._feed = Feed(name, instruments, line)
+        self.told = self._feed.told
+        self.pulse = self._feed.pulse
 
     def initial(self) -> State:
         return opened(self._profile, self._instruments)
@@ -94,13 +107,13 @@ class Venue:
                 assert heard.id is not None
                 self._enter(state, heard.id.stream, request, heard.at, emit)
             case ResendRequested() as request if request.venue == self._name:
-                through = state.session(request.session).sequence
-                if through >= request.session_sequence:
-                    emit(
-                        VenueResent(session=request.session, session_sequence=request.session_sequence, through=through)
-                    )
+                self._resend(state, request, heard.at, emit)
+            case FaultOrdered() as ordered:
+                self._order_fault(state, ordered, heard.at, emit)
             case Tick() as tick:
                 self._admit(state, tick.at, emit)
+                for begun in self._feed.spells_begun(state, tick.at):
+                    emit(begun)
                 for symbol, liquidity in self._liquidity.items():
                     if state.next_step_at[symbol] <= tick.at:
                         self._step(state, self._instruments[symbol], liquidity, tick.at, emit)
@@ -109,17 +122,60 @@ class Venue:
                 if session.acknowledged + ACKNOWLEDGE_EVERY <= number <= session.sequence:
                     emit(VenueSessionAcknowledged(session=heard.id.stream, session_sequence=number))
 
+    def _resend(self, state: State, asked: ResendRequested, now: int, emit: Emit) -> None:
+        through = state.session(asked.session).sequence
+        if self._feed.is_cut(state, asked.session, now):
+            emit(FeedFault(session=asked.session, kind="disconnect"))
+        elif through >= asked.session_sequence:
+            emit(VenueResent(session=asked.session, session_sequence=asked.session_sequence, through=through))
+
+    def _order_fault(self, state: State, ordered: FaultOrdered, now: int, emit: Emit) -> None:
+        """Who orders a fault has it checked beforehand; nobody is there to be told of one that cannot be."""
+        with suppress(ValueError):
+            spell = by_hand(
+                ordered.kind,
+                now,
+                ordered.seconds,
+                state.spells,
+                ordered.session,
+                probability=ordered.probability,
+                factor=ordered.factor,
+            )
+            emit(began(spell))
+
     def _enter(self, state: State, session: str, request: Request, now: int, emit: Emit) -> None:
-        """A request on its way in: lost, delayed, or there at once."""
-        key = f"{type(request).__name__}/{request.child_id}/{request.sent_at}"
-        if self._line.drops_request(key):
-            emit(FeedFault(session=session, kind="drop_request", child_id=request.child_id))
+        """A request on its way in: lost, refused, delayed, or there at once."""
+        key, asks = f"{type(request).__name__}/{request.child_id}/{request.sent_at}", ASKS[type(request)]
+        active = self._feed.active(state, session, now)
+        fault = self._line.request(asks, key, session, now, active)
+        if fault is not None and fault.kind in ("submit_down", "cancel_down", "reject", "reject_cancel"):
+            self._turn_away(state, session, request, fault.code, now, emit)
             return
-        delay = self._line.entry_ns(key)
+        if fault is not None:
+            # Where the venue is down, whoever asks is not told what became of it: to us that is the same as silence.
+            kind: FaultKind = fault.kind if fault.kind in ("disconnect", "down") else "drop_request"
+            emit(FeedFault(session=session, kind=kind, child_id=request.child_id))
+            return
+        delay = self._line.entry_ns(asks, key, now, active)
         if delay:
             emit(VenueRequestDelayed(session=session, request=request, due_at=now + delay))
             return
         self._arrive(state, session, request, now, emit)
+
+    def _turn_away(self, state: State, session: str, request: Request, code: str, now: int, emit: Emit) -> None:
+        """The edge of the venue refuses what never reaches its engine. A query that is refused is not answered."""
+        told: dict[str, Any] = {
+            "session": session,
+            "session_sequence": state.next_number(session),
+            "account": request.account,
+            "child_id": request.child_id,
+            "code": code,
+            "at": now,
+        }
+        if isinstance(request, OrderSent):
+            self._tell(state, VenueOrderRejected(message=edge.REFUSALS[code].meaning, **told), emit)
+        elif isinstance(request, CancelSent):
+            self._tell(state, VenueCancelRejected(**told), emit)
 
     def _admit(self, state: State, now: int, emit: Emit) -> None:
         for delayed in sorted(state.delayed, key=lambda delayed: delayed.due_at):
@@ -129,6 +185,13 @@ class Venue:
             self._arrive(state, delayed.session, delayed.request, now, emit)
 
     def _arrive(self, state: State, session: str, request: Request, now: int, emit: Emit) -> None:
+        if self._limits.limits:
+            asked = Asked(kind=ASKS[type(request)], session=session, account=request.account)
+            verdict = judge(state.door, self._limits, asked, now)
+            emit(VenueRequestCharged(session=session, account=asked.account, request=asked.kind, at=now))
+            if verdict.code:
+                self._turn_away(state, session, request, verdict.code, now, emit)
+                return
         match request:
             case OrderSent():
                 self._order(state, session, request, now, emit)
@@ -292,16 +355,10 @@ class Venue:
     def _tell(self, state: State, message: SessionMessage, emit: Emit) -> None:
         """Tells a session something, and draws what will go wrong on the way."""
         emit(message)
-        key = f"{message.session}/{message.session_sequence}"
-        fault: dict[str, Any] = {"session": message.session, "session_sequence": message.session_sequence}
-        if self._line.drops(key):
-            emit(FeedFault(kind="drop", **fault))
-        elif self._line.duplicates(key):
-            emit(FeedFault(kind="duplicate", **fault))
-        elif held_ns := self._line.reorders_ns(key):
-            emit(FeedFault(kind="delay", delay_ns=held_ns, **fault))
+        for fault in self._feed.faults(state, message):
+            emit(fault)
 
-    def _step(self, state: State, instrument: Instrument, liquidity: Liquidity, now: int, emit: Emit) -> None:
+    def _step(self, state: State, instrument: Instrument, liquidity: Others, now: int, emit: Emit) -> None:
         """The rest of the market requotes, trading with whatever its new quotes meet; then its takers come."""
         number = state.steps[instrument.symbol]
         step = liquidity.step(number)
@@ -319,6 +376,8 @@ class Venue:
             )
         )
         self._report(state, "", now, emit)
+        for begun in self._feed.stale(instrument.symbol, number, now):
+            emit(begun)
 
     # Evolve
 
@@ -336,6 +395,8 @@ class Venue:
                 state.collect()
                 state.steps[event.symbol] = event.step
                 state.next_step_at[event.symbol] = event.at + STEP_NS
+                state.opened_at = state.opened_at or event.at
+                state.stepped_at = event.at
             case VenueOrderAccepted():
                 state.accept(event.child_id, event.venue_order_id)
             case VenueOrderRejected():
@@ -360,8 +421,20 @@ class Venue:
                 del state.delayed[arrived]
             case VenueSessionAcknowledged():
                 state.acknowledge(event.session, event.session_sequence)
+            case VenueFaultBegan():
+                self._begin(state, event)
+            case VenueRequestCharged():
+                asked = Asked(kind=event.request, session=event.session, account=event.account)
+                charge(state.door, self._limits, asked, event.at)
         if isinstance(event, SessionMessage):
             state.tell(event)
+
+    def _begin(self, state: State, begun: VenueFaultBegan) -> None:
+        spell = spell_of(begun)
+        if spell.kind == "stale_book" and not self._line.is_stale(self._feed.active(state, "", spell.since)):
+            quotes = (state.quote(self._name, instrument, spell.since) for instrument in self._instruments.values())
+            state.stale_quotes = {quote.symbol: quote for quote in quotes if quote is not None}
+        state.spells = held_after(state.spells, spell)
 
     # Snapshots
 
@@ -370,54 +443,6 @@ class Venue:
 
     def load(self, data: bytes) -> State:
         return restore(msgspec.json.decode(data, type=Saved), self._profile, self._instruments)
-
-    # What the venue says, once it is stored
-
-    def told(self, state: State, frame: Frame) -> Iterable[Outgoing]:
-        for decision in frame.decisions:
-            faults = {
-                (event.session, event.session_sequence): event
-                for event in decision.events
-                if isinstance(event, FeedFault)
-            }
-            for event in decision.events:
-                if isinstance(event, SessionMessage):
-                    fault = faults.get((event.session, event.session_sequence))
-                    yield from self._delivered(event, decision.trace, fault)
-                elif isinstance(event, VenueResent):
-                    yield from self._repeated(state, event)
-                elif isinstance(event, VenueMarketMoved):
-                    yield from self._quotes(state, [self._instruments[event.symbol]], event.at)
-
-    def pulse(self, state: State, now: int) -> Iterable[Outgoing]:
-        """A few times a second: the market, and how far each session's feed has come."""
-        yield from self._quotes(state, self._instruments.values(), now)
-        for name, session in state.sessions.items():
-            beat = SessionHeartbeat(venue=self._name, session=name, session_sequence=session.sequence, at=now)
-            yield Outgoing(streams.feed(self._name, name), Spoken(beat))
-
-    def _delivered(self, message: SessionMessage, trace: str | None, fault: FeedFault | None) -> Iterable[Outgoing]:
-        key = f"{message.session}/{message.session_sequence}"
-        delay = self._line.feed_ns(key)
-        if fault is not None and fault.kind == "drop":
-            return
-        if fault is not None and fault.kind == "delay":
-            delay += fault.delay_ns
-        outgoing = Outgoing(streams.feed(self._name, message.session), Spoken(message, trace), delay)
-        yield outgoing
-        if fault is not None and fault.kind == "duplicate":
-            yield outgoing
-
-    def _repeated(self, state: State, resent: VenueResent) -> Iterable[Outgoing]:
-        for message in state.session(resent.session).told:
-            if resent.session_sequence <= message.session_sequence <= resent.through:
-                yield Outgoing(streams.feed(self._name, resent.session), Spoken(message))
-
-    def _quotes(self, state: State, instruments: Iterable[Instrument], now: int) -> Iterable[Outgoing]:
-        for instrument in instruments:
-            quote = state.quote(self._name, instrument, now)
-            if quote is not None:
-                yield Outgoing(streams.quotes(self._name), Spoken(quote))
 
 
 def _side(order: EngineOrder) -> Side:

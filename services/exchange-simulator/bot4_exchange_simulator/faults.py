@@ -25,12 +25,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, log
-from random import Random
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
 from bot4_exchange_simulator.draws import Draws, key
+from bot4_exchange_simulator.latency import Latency, LatencyProfile, Leg
 
 Kind = Literal[
     # Strike what a session is told.
@@ -71,7 +71,7 @@ DRAWN_KEPT: Final = 4_096
 STORM_CUTS: Final = (3, 8)
 STORM_CUT_PART: Final = (0.3, 0.9)
 
-# At most so many spells by hand and begun by a message at once, and each at most this long.
+# At most so many spells by hand are held at once, and as many that came by chance; each lasts at most so long.
 HELD_MAX: Final = 64
 HELD_S_MAX: Final = 86_400.0
 
@@ -146,20 +146,22 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class LineProfile(FaultPlan, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Faults, and the latency of a line without them: in ms, log-normal with the given median and sigma of the
-    logarithm."""
+    """Faults, and how long everything takes without them."""
 
-    entry_ms_median: float = 0.0
-    feed_ms_median: float = 0.0
-    sigma: float = 0.5
+    latency: LatencyProfile = LatencyProfile()
+
+
+def legs(median_ms: float, sigma: float = 0.5) -> LatencyProfile:
+    """The same latency on every leg."""
+    leg = Leg(median_ms=median_ms, sigma=sigma)
+    return LatencyProfile(entry=leg, cancel=leg, feed=leg)
 
 
 # A line without faults; one on which messages are lost and late several times a minute and sessions are cut several
 # times an hour; and one on which everything that can happen does, many times an hour.
 PERFECT: Final = LineProfile()
 FAULTY: Final = LineProfile(
-    entry_ms_median=2.0,
-    feed_ms_median=2.0,
+    latency=legs(2.0),
     drop=0.02,
     duplicate=0.02,
     reorder=0.02,
@@ -171,8 +173,7 @@ FAULTY: Final = LineProfile(
     ),
 )
 HOSTILE: Final = LineProfile(
-    entry_ms_median=10.0,
-    feed_ms_median=10.0,
+    latency=legs(10.0),
     drop=0.05,
     duplicate=0.05,
     reorder=0.05,
@@ -201,7 +202,7 @@ def parsed(text: str) -> LineProfile:
     return msgspec.convert(tomllib.loads(text), LineProfile)
 
 
-class Spell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Spell(msgspec.Struct, frozen=True, kw_only=True):
     """A fault that lasts, from `since` until before `until` (ns): of one session, or of the whole venue.
 
     Of the messages and requests that it could strike it strikes each with `probability`; a disconnect, a storm and a
@@ -255,6 +256,7 @@ class Line:
     def __init__(self, seed: int, profile: LineProfile) -> None:
         self._seed = seed
         self._profile = profile
+        self._latency = Latency(seed, profile.latency)
         self._drawn: dict[tuple[str, int], tuple[Spell, ...]] = {}
 
     # Which spells are there?
@@ -404,18 +406,15 @@ class Line:
         slow = [spell.factor for spell in active if spell.kind == "slow"]
         return max(slow, default=self._profile.slow_factor)
 
-    def entry_ns(self, request: str, active: Sequence[Spell] = ()) -> int:
+    def entry_ns(self, asks: Request, request: str, now: int, active: Sequence[Spell] = ()) -> int:
         """How long a request takes to the matching engine."""
-        return int(self._latency_ns("entry", request, self._profile.entry_ms_median) * self.slowness(request, active))
+        latency = self._latency.ns("cancel" if asks == "cancel" else "entry", now, request)
+        return int(latency * self.slowness(request, active)) if latency else 0
 
-    def feed_ns(self, message: str, active: Sequence[Spell] = ()) -> int:
-        return int(self._latency_ns("feed", message, self._profile.feed_ms_median) * self.slowness(message, active))
-
-    def _latency_ns(self, leg: str, what: str, median_ms: float) -> int:
-        if median_ms <= 0:
-            return 0
-        random = Random(f"{self._seed}/{leg}/{what}")
-        return int(random.lognormvariate(log(median_ms), self._profile.sigma) * 1e6)
+    def feed_ns(self, message: str, now: int, active: Sequence[Spell] = ()) -> int:
+        """How long a message takes to its session."""
+        latency = self._latency.ns("feed", now, message)
+        return int(latency * self.slowness(message, active)) if latency else 0
 
     def _strikes(self, kind: Kind, what: str, active: Sequence[Spell]) -> bool:
         """One draw for all causes: what would be struck without a spell is struck with it, too."""
@@ -454,10 +453,12 @@ def by_hand(
         raise ValueError(f"no fault {kind!r}; there are {', '.join(KINDS)}")
     if not 0 < seconds <= HELD_S_MAX:
         raise ValueError(f"a fault lasts up to {HELD_S_MAX:.0f} s, not {seconds} s")
-    if sum(spell.until > now for spell in held) >= HELD_MAX:
-        raise ValueError(f"{HELD_MAX} faults last at this moment, no more can be begun")
+    if sum(spell.cause == "hand" and spell.until > now for spell in held) >= HELD_MAX:
+        raise ValueError(f"{HELD_MAX} faults by hand last at this moment, no more can be begun")
     limits = {"probability": (0.0, 1.0), "factor": (1.0, 10_000.0)}
     for name, value in parameters.items():
+        if name not in limits:
+            raise ValueError(f"no parameter {name!r}; there are {', '.join(limits)}")
         lowest, highest = limits[name]
         if not lowest <= value <= highest:
             raise ValueError(f"{name} is from {lowest} to {highest}, not {value}")
@@ -465,9 +466,12 @@ def by_hand(
 
 
 def held_after(held: Iterable[Spell], begun: Spell) -> list[Spell]:
-    """What is held once a spell has begun: those that are over are forgotten, and the oldest beyond what is kept."""
-    lasting = [spell for spell in held if spell.until > begun.since]
-    return [*lasting, begun][-HELD_MAX:]
+    """What is held once a spell has begun: those that are over are forgotten, and of those that nobody asked for the
+    oldest beyond what is kept."""
+    lasting = [*(spell for spell in held if spell.until > begun.since), begun]
+    unasked = [spell for spell in lasting if spell.cause != "hand"]
+    forgotten = unasked[:-HELD_MAX]
+    return [spell for spell in lasting if spell not in forgotten]
 
 
 def _scheduled(each: Scheduled, now: int, opened_at: int) -> Spell:

@@ -18,6 +18,8 @@ from bot4_exchange_simulator.engine.events import Event as EngineEvent
 from bot4_exchange_simulator.engine.image import Image, image
 from bot4_exchange_simulator.engine.image import restore as restore_engine
 from bot4_exchange_simulator.engine.profile import Profile
+from bot4_exchange_simulator.faults import Spell
+from bot4_exchange_simulator.limits import Door
 from bot4_exchange_simulator.matching import list_instruments
 
 # Finished orders are remembered this long, in orders, for queries and against a second acceptance of the same id.
@@ -66,6 +68,15 @@ class State:
         self.finished: dict[str, Finished] = {}
         self.sessions: dict[str, Session] = {}
         self.delayed: list[VenueRequestDelayed] = []
+        # When the market first and last took a step (ns).
+        self.opened_at = 0
+        self.stepped_at = 0
+        # Faults that last, those that are over among them until the next one begins; and the quotes as they stood when
+        # the book last went stale.
+        self.spells: list[Spell] = []
+        self.stale_quotes: dict[str, Quote] = {}
+        # What each session has asked for, where that is limited.
+        self.door = Door()
         self.accepted = 0
         self.traded = 0
 
@@ -90,6 +101,11 @@ class State:
             ask_quantity=instrument.quantity(asks[0][1]),
             at=now,
         )
+
+    def stale_quote(self, symbol: str, now: int) -> Quote | None:
+        """The prices of when the book went stale, told as if they were those of now."""
+        quote = self.stale_quotes.get(symbol)
+        return None if quote is None else msgspec.structs.replace(quote, at=now)
 
     # Only `evolve` calls what follows.
 
@@ -144,6 +160,11 @@ class Saved(msgspec.Struct):
     finished: dict[str, Finished]
     sessions: dict[str, Session]
     delayed: list[VenueRequestDelayed]
+    opened_at: int
+    stepped_at: int
+    spells: list[Spell]
+    stale_quotes: dict[str, Quote]
+    door: Door
     accepted: int
     traded: int
 

@@ -13,12 +13,13 @@ from bot4_common.given import MILLISECOND, NOON, SECOND, Expected, Scenario, eve
 from bot4_common.instruments import Instrument
 from bot4_common.messages.execution import CancelSent, FeedAdvanced, OrderSent, QuerySent, ResendRequested
 from bot4_common.messages.frame import Decision, Frame
-from bot4_common.messages.market import Quote, SessionHeartbeat, Spoken, Tick
+from bot4_common.messages.market import FaultOrdered, Quote, SessionHeartbeat, Spoken, Tick
 from bot4_common.messages.terms import Event, Order, OrderType, Side, TimeInForce
 from bot4_common.messages.venue import (
     FeedFault,
     VenueCancelEntered,
     VenueCancelRejected,
+    VenueFaultBegan,
     VenueFilled,
     VenueMarketMoved,
     VenueOrderAccepted,
@@ -29,13 +30,16 @@ from bot4_common.messages.venue import (
     VenueOrderStatus,
     VenueOrderTrimmed,
     VenueRequestArrived,
+    VenueRequestCharged,
     VenueRequestDelayed,
     VenueResent,
     VenueSessionAcknowledged,
     VenueTraded,
 )
 from bot4_exchange_simulator.domain import ACKNOWLEDGE_EVERY, Venue
-from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile
+from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile, Scheduled
+from bot4_exchange_simulator.latency import LatencyProfile, Leg
+from bot4_exchange_simulator.limits import Limit, RequestLimits
 from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
 from bot4_exchange_simulator.matching import MARKET
 from bot4_exchange_simulator.orders import FINISHED_KEPT, State
@@ -55,6 +59,7 @@ COIN = Instrument(
 # Sellers take two lots in every step, so the market stands at 100 / 101.
 TAPE = Tape(tuple(Print(step * STEP_NS, Decimal(100), Decimal(2), "sell") for step in range(10)))
 
+ENTRY = Leg(median_ms=5.0)
 ACCEPTED = event(VenueOrderAccepted)
 ENTERED = event(VenueOrderEntered)
 TRADED = event(VenueTraded)
@@ -485,7 +490,7 @@ def test_behind_time_the_market_takes_one_step_not_all_it_missed() -> None:
 
 
 def test_a_delayed_request_arrives_when_it_is_due() -> None:
-    slow = given(buy("b", "5", "100"), profile=LineProfile(entry_ms_median=5.0))
+    slow = given(buy("b", "5", "100"), profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)))
     slow.then(event(VenueRequestDelayed, session=SESSION))
     due_at = slow.decider.deadline(slow.state)
     assert due_at is not None and due_at > NOON
@@ -495,7 +500,9 @@ def test_a_delayed_request_arrives_when_it_is_due() -> None:
 
 
 def test_the_venue_wakes_for_whatever_is_due_first() -> None:
-    slow = given(profile=LineProfile(entry_ms_median=5.0), market=True).when(Tick(at=NOON), buy("b", "5", "100"))
+    slow = given(profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)), market=True).when(
+        Tick(at=NOON), buy("b", "5", "100")
+    )
     due_at = slow.state.delayed[0].due_at
     assert slow.decider.deadline(slow.state) == due_at
     slow.when(Tick(at=due_at))
@@ -503,7 +510,10 @@ def test_the_venue_wakes_for_whatever_is_due_first() -> None:
 
 
 def test_delayed_requests_arrive_in_the_order_they_are_due() -> None:
-    slow = given(*(buy(f"{number}", "5", "100") for number in range(20)), profile=LineProfile(entry_ms_median=5.0))
+    slow = given(
+        *(buy(f"{number}", "5", "100") for number in range(20)),
+        profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)),
+    )
     slow.after(60 * MILLISECOND).when(Tick(at=slow.now))
     arrived = [each.child_id for each in slow.said if isinstance(each, VenueOrderAccepted)]
     assert len(arrived) == 20
@@ -511,12 +521,14 @@ def test_delayed_requests_arrive_in_the_order_they_are_due() -> None:
 
 
 def test_a_request_too_long_on_its_way_is_rejected() -> None:
-    slow = given(buy("b", "5", "100", expires_at=NOON), profile=LineProfile(entry_ms_median=5.0))
+    slow = given(
+        buy("b", "5", "100", expires_at=NOON), profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY))
+    )
     slow.after(SECOND).when(Tick(at=slow.now)).then(event(VenueRequestArrived), rejected("b", "REQUEST_EXPIRED"))
 
 
 def test_the_same_cancel_twice_under_way_arrives_twice() -> None:
-    slow = given(cancel("b"), cancel("b"), profile=LineProfile(entry_ms_median=5.0))
+    slow = given(cancel("b"), cancel("b"), profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)))
     slow.after(SECOND).when(Tick(at=slow.now)).then(
         event(VenueRequestArrived), event(VenueCancelRejected), event(VenueRequestArrived), event(VenueCancelRejected)
     )
@@ -570,7 +582,7 @@ def test_a_reordered_message_is_told_late() -> None:
 
 
 def test_a_slow_line_delays_every_message() -> None:
-    scenario = given(buy("b", "5", "100"), profile=LineProfile(feed_ms_median=5.0))
+    scenario = given(buy("b", "5", "100"), profile=LineProfile(latency=LatencyProfile(feed=Leg(median_ms=5.0))))
     assert outgoing(scenario)[0][2] > 0
 
 
@@ -683,3 +695,114 @@ def test_a_symbol_listed_since_the_snapshot_begins_empty() -> None:
     restored = later.load(encode_state(scenario.decider, scenario.state))
     assert list(restored.engine.markets) == ["COIN", "NEW"]
     assert (restored.steps, restored.next_step_at) == ({"COIN": 0, "NEW": 0}, {"COIN": 0, "NEW": 0})
+
+
+# Faults that last
+
+
+def hand(kind: str, seconds: float = 10.0, session: str = "", **parameters: float) -> FaultOrdered:
+    return FaultOrdered(kind=kind, seconds=seconds, session=session, **parameters)
+
+
+def test_a_fault_by_hand_begins_at_once_and_ends_by_itself() -> None:
+    scenario = given().when(hand("submit_down"))
+    scenario.then(VenueFaultBegan(kind="submit_down", since=NOON, until=NOON + 10 * SECOND, cause="hand"))
+    scenario.when(buy("b", "5", "100")).then(rejected("b", "SUBMIT_DOWN"))
+    scenario.after(10 * SECOND).when(buy("c", "5", "100", expires_at=scenario.now)).then(ENTERED, ACCEPTED)
+
+
+def test_a_fault_that_cannot_be_is_none() -> None:
+    given().when(hand("earthquake"), hand("slow", seconds=-1.0), hand("slow", factor=0.5)).then_nothing()
+
+
+def test_with_cancels_down_orders_go_on() -> None:
+    scenario = given(buy("b", "5", "100")).when(hand("cancel_down")).when(cancel("b"))
+    scenario.then(event(VenueCancelRejected, child_id="b", code="CANCEL_DOWN"))
+    assert queue(scenario) == [("b", 5)]
+    scenario.when(buy("c", "5", "100")).then(ENTERED, ACCEPTED)
+
+
+def test_a_venue_that_is_down_says_nothing_to_anybody() -> None:
+    scenario = given(buy("b", "5", "100")).when(hand("down"))
+    scenario.when(buy("c", "5", "100"), cancel("b"), query("b")).then(
+        FeedFault(session=SESSION, kind="down", child_id="c"),
+        FeedFault(session=SESSION, kind="down", child_id="b"),
+        FeedFault(session=SESSION, kind="down", child_id="b"),
+    )
+    assert queue(scenario) == [("b", 5)]
+
+
+def test_to_a_session_that_is_cut_nothing_comes_and_nothing_goes() -> None:
+    scenario = given(buy("b", "5", "100")).when(hand("disconnect", session=SESSION))
+    scenario.when(cancel("b")).then(FeedFault(session=SESSION, kind="disconnect", child_id="b"))
+    scenario.when(resend(1)).then(FeedFault(session=SESSION, kind="disconnect"))
+    scenario.stream = "EXECUTION_1"
+    scenario.when(sell("s", "2", "100", account="bob"))
+    assert [type(each) for each in scenario.said].count(FeedFault) == 1
+    assert [name for name, *_ in outgoing(scenario)] == ["VenueOrderAccepted", "VenueFilled"]
+    beats = [each.spoken.event for each in decided_by(scenario).pulse(scenario.state, scenario.now)]
+    assert [beat.session for beat in beats if isinstance(beat, SessionHeartbeat)] == ["EXECUTION_1"]
+
+
+def test_a_session_that_is_connected_again_hears_what_it_missed() -> None:
+    scenario = given(buy("b", "5", "100"), hand("disconnect", session=SESSION))
+    scenario.stream = "EXECUTION_1"
+    scenario.when(sell("s", "2", "100", account="bob"))
+    scenario.stream = SESSION
+    scenario.after(10 * SECOND).when(resend(2)).then(VenueResent(session=SESSION, session_sequence=2, through=2))
+    assert outgoing(scenario) == [("VenueFilled", 2, 0)]
+
+
+def test_a_stale_book_shows_the_prices_of_before_while_trading_goes_on() -> None:
+    scenario = step(given(market=True)).when(hand("stale_book"))
+    scenario.when(sell("s", "100", account="ann"))
+    [stale] = quotes(scenario)
+    assert (stale.bid, stale.at) == (Decimal(100), scenario.now)
+    scenario.after(10 * SECOND)
+    [fresh] = quotes(scenario)
+    assert fresh.bid < 100
+
+
+def test_a_slow_venue_takes_its_time() -> None:
+    plan = LineProfile(latency=LatencyProfile(entry=ENTRY))
+    quick, slow = given(profile=plan), given(hand("slow", factor=8.0), profile=plan)
+    for scenario in (quick, slow):
+        scenario.when(buy("b", "5", "100"))
+    took = [scenario.state.delayed[0].due_at - NOON for scenario in (quick, slow)]
+    assert took[1] == pytest.approx(8 * took[0], abs=8)
+
+
+def test_what_is_scheduled_is_part_of_the_truth_when_it_begins() -> None:
+    plan = LineProfile(schedule=(Scheduled(kind="submit_down", start_s=0.3, seconds=5.0),))
+    scenario = given(profile=plan, market=True)
+    opened_at = scenario.now
+    for _ in range(3):
+        step(scenario)
+    begun = [each for each in scenario.log if isinstance(each, VenueFaultBegan)]
+    assert [(each.kind, each.cause) for each in begun] == [("submit_down", "schedule")]
+    assert begun[0].since == opened_at + STEP_NS + 300 * MILLISECOND
+
+
+# How much a session may ask
+
+
+def test_who_asks_too_much_is_told_to_wait_and_then_banned() -> None:
+    limit = Limit(name="weight", capacity=2, window_ns=SECOND, weights={"place": 1})
+    limits = RequestLimits(limits=(limit,), patience=1, ban_first_ns=5 * SECOND)
+    scenario = Scenario(Venue("sim", {"COIN": COIN}, {}, Line(1, PERFECT), limits=limits), stream=SESSION)
+    scenario.when(buy("a", "5", "100"), buy("b", "5", "100"))
+    charged = event(VenueRequestCharged, session=SESSION, request="place")
+    for number, code in enumerate(("RATE_LIMITED", "RATE_LIMITED", "BANNED", "BANNED")):
+        scenario.when(buy(f"{number}", "5", "100")).then(charged, rejected(f"{number}", code))
+    assert [id for id, _ in queue(scenario)] == ["a", "b"]
+    scenario.after(6 * SECOND).when(buy("c", "5", "100", expires_at=scenario.now)).then(charged, ENTERED, ACCEPTED)
+
+
+def decided_by(scenario: Scenario[State]) -> Venue:
+    assert isinstance(scenario.decider, Venue)
+    return scenario.decider
+
+
+def quotes(scenario: Scenario[State]) -> list[Quote]:
+    told = decided_by(scenario).pulse(scenario.state, scenario.now)
+    return [each.spoken.event for each in told if isinstance(each.spoken.event, Quote)]

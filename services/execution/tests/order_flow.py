@@ -16,6 +16,7 @@ from bot4_common.messages.market import Quote, SessionHeartbeat, Tick
 from bot4_common.messages.terms import Event, EventId, Side
 from bot4_exchange_simulator.domain import Venue
 from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile
+from bot4_exchange_simulator.latency import LatencyProfile, Leg
 from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
 from bot4_exchange_simulator.tape import Print, Tape
 from bot4_execution.domain import Execution
@@ -48,7 +49,13 @@ def tape() -> Tape:
 
 
 # On this line something goes wrong with every third message.
-ROUGH = LineProfile(entry_ms_median=50.0, feed_ms_median=20.0, drop=0.1, duplicate=0.1, reorder=0.1, drop_request=0.1)
+ROUGH = LineProfile(
+    latency=LatencyProfile(entry=Leg(median_ms=50.0), cancel=Leg(median_ms=50.0), feed=Leg(median_ms=20.0)),
+    drop=0.1,
+    duplicate=0.1,
+    reorder=0.1,
+    drop_request=0.1,
+)
 
 
 class InFlight(NamedTuple):

@@ -63,6 +63,8 @@ AnyEvent = (
     | venue.VenueSessionAcknowledged
     | venue.VenueResent
     | venue.FeedFault
+    | venue.VenueFaultBegan
+    | venue.VenueRequestCharged
     | cost.CostRecorded
 )
 

@@ -35,6 +35,16 @@ class SessionHeartbeat(Event, frozen=True, kw_only=True, tag="session_heartbeat"
     at: int
 
 
+class FaultOrdered(Event, frozen=True, kw_only=True, tag="fault_ordered"):
+    """Somebody wants a fault to begin at a venue and to last for `seconds`. An empty `session` means all of it."""
+
+    kind: str
+    seconds: float
+    session: str = ""
+    probability: float = 1.0
+    factor: float = 10.0
+
+
 class Tick(Event, frozen=True, kw_only=True, tag="tick"):
     """A deadline that a service asked for is due."""
 
@@ -57,7 +67,7 @@ SessionMessage = (
 class Spoken(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing said on the bus, with the trace of the order it belongs to."""
 
-    event: Quote | SessionHeartbeat | SessionMessage
+    event: Quote | SessionHeartbeat | SessionMessage | FaultOrdered
     trace: str | None = None
 
 

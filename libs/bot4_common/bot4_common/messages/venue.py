@@ -16,7 +16,9 @@ from bot4_common.messages.execution import CancelSent, OrderSent, QuerySent
 from bot4_common.messages.terms import Event, Liquidity, Order, Side
 
 VenueOrderState = Literal["unknown", "open", "filled", "cancelled", "expired", "rejected"]
-FaultKind = Literal["drop", "duplicate", "delay", "drop_request"]
+# What struck a message told to a session, or a request on its way in.
+FaultKind = Literal["drop", "gap", "disconnect", "duplicate", "delay", "drop_request", "down"]
+FaultCause = Literal["chance", "schedule", "hand"]
 
 
 class VenueRequestDelayed(Event, frozen=True, kw_only=True, tag="venue_request_delayed"):
@@ -186,10 +188,36 @@ class VenueResent(Event, frozen=True, kw_only=True, tag="venue_resent"):
 
 
 class FeedFault(Event, frozen=True, kw_only=True, tag="feed_fault"):
-    """An injected fault: `drop_request` hit a request for `child_id`, the others message `session_sequence`."""
+    """An injected fault. With a `session_sequence` it struck that message, else a request, for `child_id` if it had
+    one. A message is lost but for `duplicate` and `delay`; a request is lost."""
 
     session: str
     kind: FaultKind
     session_sequence: int = 0
     child_id: str = ""
     delay_ns: int = 0
+
+
+class VenueFaultBegan(Event, frozen=True, kw_only=True, tag="venue_fault_began"):
+    """A fault that lasts, from `since` until before `until` (ns): of one session, or of the whole venue (empty).
+
+    `kind` is one the simulator's faults know. Of what it could strike it strikes with `probability`; what is slow takes
+    `factor` times as long.
+    """
+
+    kind: str
+    since: int
+    until: int
+    session: str = ""
+    probability: float = 1.0
+    factor: float = 10.0
+    cause: FaultCause = "chance"
+
+
+class VenueRequestCharged(Event, frozen=True, kw_only=True, tag="venue_request_charged"):
+    """A request was weighed against the session's limits; it passed unless a refusal follows."""
+
+    session: str
+    account: str
+    request: str
+    at: int
