@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bot4_gateway.answers import FillAnswer, OrderAnswer, ResultAnswer
     from bot4_journal.audit import Finding
     from bot4_journal.replay import Replayed
+    from bot4_journal.score import Score, Times
 
 # Of many things that are wrong the first tell what happened.
 WRONG_SHOWN = 5
@@ -196,3 +197,52 @@ def short(number: str) -> str:
     """At most four digits behind the point; what is cut off is for programs."""
     whole, point, digits = number.partition(".")
     return whole + (point + digits[:4] if digits[:4].strip("0") else "")
+
+
+def scores(score: Score) -> Iterable[Table]:
+    """What was believed against what was true; times in ms."""
+    drift = table("account", "symbol", "drift, units x s", "times wrong", "longest", numbers=True)
+    drift.columns[1].justify = "left"
+    for each in score.drift:
+        _add(
+            drift,
+            each.account,
+            each.symbol,
+            f"{each.unit_seconds:.6f}",
+            f"{each.wrong.count:,}",
+            _ms(each.wrong.longest_ns),
+        )
+    yield drift
+    faults = table("fault", "struck", "noticed", "after", "longest", "healed", "after", "longest", numbers=True)
+    for repair in (*score.gaps, *score.requests):
+        _add(faults, repair.kind, f"{repair.count:,}", *_times(repair.noticed), *_times(repair.healed))
+    for kind in sorted(set(score.faults) - {repair.kind for repair in (*score.gaps, *score.requests)}):
+        _add(faults, kind, f"{score.faults[kind]:,}")
+    yield faults
+    if score.spells or score.refusals:
+        others = table("lasting faults and refusals", "times", "seconds in all", numbers=True)
+        for spell in score.spells:
+            _add(
+                others,
+                f"{spell.kind} by {spell.cause}",
+                f"{spell.lasting.count:,}",
+                f"{spell.lasting.total_ns / 1e9:.1f}",
+            )
+        for code, times in score.refusals.items():
+            _add(others, code, f"{times:,}")
+        yield others
+    unknown = table("unknown outcome", "ended as", "times", "after", "longest", numbers=True)
+    unknown.columns[1].justify = "left"
+    for outcome in score.outcomes:
+        _add(unknown, outcome.request, outcome.ending, *_times(outcome.unknown))
+    if score.unknown_open:
+        _add(unknown, "any", "still unknown", f"{score.unknown_open:,}")
+    yield unknown
+
+
+def _times(times: Times) -> tuple[str, str, str]:
+    return f"{times.count:,}", _ms(times.mean_ns), _ms(times.longest_ns)
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1e6:,.1f}"

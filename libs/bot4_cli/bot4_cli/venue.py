@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import os
 import stat
 import sys
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from bot4_cli.terminal import group
+from bot4_cli.running import HERE, read
+from bot4_cli.terminal import AsJson, Data, console, group, meanwhile
 from bot4_cli.trouble import FOUND, Trouble
 
 venue_commands = group()
+
+VenueName = Annotated[str | None, typer.Option(help="Which venue; the first one by default.")]
 
 
 @venue_commands.command()
@@ -43,3 +51,87 @@ def run(
         print(line, flush=awaited)
     if malformed:
         raise typer.Exit(FOUND)
+
+
+@venue_commands.command()
+def calibrate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recorded trades and depth: captures of Binance's streams, or its public files, plain, gzip or zip.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Find the figures that make agents trade and quote as a recorded market did, and say how well they do.
+
+    What is printed is the TOML of a market, with the distance of each distribution from what was recorded.
+
+    Example: `bot4 venue calibrate BTCUSDT-trades-2024-08-09.zip BTCUSDT-bookTicker-2024-08-09.zip`
+    """
+    from bot4_exchange_simulator import calibration, tape_files
+    from bot4_exchange_simulator.tape import TapeError
+
+    columns = SpinnerColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=meanwhile, transient=True) as shown:
+        task = shown.add_task("Reading")
+        try:
+            report = tape_files.calibrate(
+                files, lambda name, lines: shown.update(task, description=f"{name}: {lines:,} lines")
+            )
+        except TapeError as error:
+            raise Trouble(str(error)) from None
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(report), indent=2))
+    else:
+        print(calibration.toml(report), end="")
+
+
+@venue_commands.command()
+def fault(
+    kind: Annotated[str, typer.Argument(help="`submit_down`, `disconnect`, `slow` … ; a wrong one shows all.")],
+    seconds: Annotated[float, typer.Option("--for", help="For how many seconds.")] = 10.0,
+    session: Annotated[str, typer.Option(help="Whom it strikes, as `EXECUTION_0`; all by default.")] = "",
+    probability: Annotated[float, typer.Option(help="Of all that it could strike, it strikes this part.")] = 1.0,
+    factor: Annotated[float, typer.Option(help="How many times as long what is slow takes.")] = 10.0,
+    venue: VenueName = None,
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Let a fault begin at a venue, now. It is part of the venue's truth like any other.
+
+    Example: `bot4 venue fault disconnect --for 5`
+    """
+    run = read(data)
+    from bot4_cli import truth
+    from bot4_common import streams
+    from bot4_common.messages.market import FaultOrdered
+
+    ordered = FaultOrdered(kind=kind, seconds=seconds, session=session, probability=probability, factor=factor)
+    begun = asyncio.run(truth.order(run, venue or streams.VENUE, ordered))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(begun), indent=2))
+    else:
+        whom = f" for {begun.session}" if begun.session else ""
+        console.print(f"{begun.kind}{whom}, for {(begun.until - begun.since) / 1e9:g} s from now on", highlight=False)
+
+
+@venue_commands.command()
+def score(venue: VenueName = None, data: Data = HERE, as_json: AsJson = False) -> None:
+    """Compare what we believed with what was true at a venue: positions, faults until they were healed, unknowns.
+
+    Example: `bot4 venue score --json`
+    """
+    run = read(data)
+    from bot4_cli import tables, truth
+    from bot4_common import streams
+
+    with meanwhile.status("Reading the journal and the venue's own record"):
+        scored = asyncio.run(truth.score(run, venue or streams.VENUE))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(scored), indent=2))
+    else:
+        for table in tables.scores(scored):
+            console.print(table)

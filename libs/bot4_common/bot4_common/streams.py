@@ -44,3 +44,8 @@ def quotes(venue: str) -> str:
 def feed(venue: str, session: str) -> str:
     """The subject of what a venue tells one session."""
     return f"feed.{venue}.{session}"
+
+
+def control(venue: str) -> str:
+    """The subject on which a simulated venue is told what shall go wrong."""
+    return f"control.{venue}"

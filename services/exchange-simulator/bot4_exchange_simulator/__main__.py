@@ -1,47 +1,97 @@
-"""The exchange simulator as a process."""
+"""The exchange simulator as a process: one venue."""
 
 from __future__ import annotations
 
+import logging
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
-from bot4_common import streams
+import msgspec
+
+from bot4_common import streams, venues
 from bot4_common.instruments import Instrument
+from bot4_common.nats_log import NatsLog
 from bot4_common.process import load_instruments, run
 from bot4_common.service import Service
 from bot4_common.settings import Settings, read
-from bot4_exchange_simulator import tape, tape_files
+from bot4_common.venues import VenueDefinition
+from bot4_exchange_simulator import engine, faults, flow, tape, tape_files
 from bot4_exchange_simulator.domain import Venue
-from bot4_exchange_simulator.faults import FAULTY, PERFECT, Line
-from bot4_exchange_simulator.liquidity import Liquidity
+from bot4_exchange_simulator.engine.profile import shipped
+from bot4_exchange_simulator.faults import Line
+from bot4_exchange_simulator.latency import LatencyProfile, Leg
+from bot4_exchange_simulator.liquidity import Elsewhere, Liquidity, Others
 from bot4_exchange_simulator.orders import State
+from bot4_exchange_simulator.recording import Recording
+from bot4_exchange_simulator.replay import Replay
 
-# Where a synthetic tape of an instrument begins, in quote per base; 100 where none is named.
+logger = logging.getLogger(__name__)
+
+# Where the market of an instrument begins, in quote per base; 100 where none is named.
 START_PRICES = {"BTC-USDT": Decimal("60000"), "ETH-USDT": Decimal("2600")}
+
+# tape: follows trade prints, recorded or synthetic. agents: takers and makers by chance, as calibrated. replay: shows
+# the recorded depth, and trades as was traded.
+MarketKind = Literal["tape", "agents", "replay"]
 
 
 class VenueSettings(Settings, frozen=True, kw_only=True):
     seed: int = 1
-    # A recorded tape for the first instrument; none: every tape is synthetic.
+    # Which venue this is.
+    venue: str = "sim"
+    market: MarketKind = "tape"
+    # What was recorded of the first instrument: trades for a tape, with depth for a replay. Several files, with commas
+    # between them, belong together. None: every tape is synthetic.
     tape: str | None = None
-    # Latency, and messages lost, repeated and out of order, on the way to and from the clients.
+    # Latency, and faults on the way to and from the clients: those of the venue's definition, or the usual ones.
     faults: bool = False
 
 
-def liquidity(instrument: Instrument, seed: int, recorded: tape.Tape | None) -> Liquidity:
+def market(kind: MarketKind, instrument: Instrument, seed: int, recorded: tape.Tape | Recording | None) -> Others:
+    """What moves an instrument. Only one of them was recorded; the others follow tapes of their own."""
+    price = START_PRICES.get(instrument.symbol, Decimal(100))
+    if isinstance(recorded, Recording):
+        return Replay(recorded, instrument.tick, instrument.lot)
+    if kind == "agents":
+        figures = msgspec.structs.replace(flow.shipped(), price=price)
+        return flow.Agents(figures, instrument.tick, instrument.lot, seed)
     if recorded is None:
-        price = START_PRICES.get(instrument.symbol, Decimal(100))
         recorded = tape.synthetic(seed, instrument.symbol, price, instrument.tick, instrument.lot)
     return Liquidity(recorded, instrument.tick, instrument.lot, seed)
 
 
+def at_venue(others: Others, definition: VenueDefinition, instrument: Instrument) -> Others:
+    """The market as this venue has it."""
+    liquidity = definition.liquidity
+    price = START_PRICES.get(instrument.symbol, Decimal(100))
+    offset = int(price * liquidity.price_offset_bps / 10_000 / instrument.tick)
+    if liquidity.size_factor == 1 and not offset:
+        return others
+    return Elsewhere(others, liquidity.size_factor, offset)
+
+
+def line(definition: VenueDefinition, seed: int, faulty: bool) -> Line:
+    """Without faults everything arrives at once."""
+    if not faulty:
+        return Line(seed, faults.PERFECT)
+    profile = faults.PROFILES["faulty" if definition.line == "perfect" else definition.line]
+    latency = LatencyProfile(
+        entry=Leg(median_ms=definition.entry_ms, sigma=definition.sigma),
+        cancel=Leg(median_ms=definition.cancel_ms, sigma=definition.sigma),
+        feed=Leg(median_ms=definition.feed_ms, sigma=definition.sigma),
+    )
+    return Line(seed, msgspec.structs.replace(profile, latency=latency))
+
+
 def service(venue: Venue) -> Service[State]:
     return Service(
-        name=f"venue-{streams.VENUE}-{streams.SHARD}",
-        stream=streams.VENUE_STREAM,
+        name=f"venue-{venue.name}-{streams.SHARD}",
+        stream=streams.venue(venue.name, streams.SHARD),
         decider=venue,
         hears=(streams.EXECUTION,),
+        listens=(streams.control(venue.name),),
         told=venue.told,
         pulse=venue.pulse,
     )
@@ -49,14 +99,32 @@ def service(venue: Venue) -> Service[State]:
 
 def main() -> None:
     settings = read(VenueSettings, os.environ)
-    recorded = None if settings.tape is None else tape_files.read(Path(settings.tape))
+    definition = venues.load([settings.venue])[settings.venue]
     listed = load_instruments(settings)
-    market = {
-        symbol: liquidity(instrument, settings.seed, recorded if number == 0 else None)
+    files = [] if settings.tape is None else [Path(name) for name in settings.tape.split(",")]
+    recorded: tape.Tape | Recording | None = None
+    if settings.market == "replay":
+        recorded = tape_files.record(files)
+    elif files:
+        recorded = tape_files.read(files[0])
+    # Venues move together: the path of a price is that of all of them, what differs is what is quoted and when.
+    liquidity = {
+        symbol: at_venue(
+            market(settings.market, instrument, settings.seed, recorded if number == 0 else None),
+            definition,
+            instrument,
+        )
         for number, (symbol, instrument) in enumerate(listed.items())
     }
-    line = Line(settings.seed, FAULTY if settings.faults else PERFECT)
-    run(service(Venue(streams.VENUE, listed, market, line)), settings)
+    seed = settings.seed + definition.liquidity.seed_offset
+    venue = Venue(
+        settings.venue, listed, liquidity, line(definition, seed, settings.faults), shipped(definition.profile)
+    )
+    run(service(venue), settings, beside=_say_build)
+
+
+async def _say_build(log: NatsLog) -> None:
+    logger.info("the matching engine runs %s", engine.build())
 
 
 if __name__ == "__main__":

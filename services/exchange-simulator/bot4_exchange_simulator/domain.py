@@ -50,7 +50,7 @@ from bot4_exchange_simulator.engine.events import Request as RefusedRequest
 from bot4_exchange_simulator.engine.orders import Order as EngineOrder
 from bot4_exchange_simulator.engine.profile import Profile
 from bot4_exchange_simulator.engine.refusals import REFUSALS
-from bot4_exchange_simulator.faults import Line, by_hand, held_after
+from bot4_exchange_simulator.faults import Line, by_hand
 from bot4_exchange_simulator.faults import Request as Asks
 from bot4_exchange_simulator.feed import Feed, began, spell_of
 from bot4_exchange_simulator.limits import Asked, RequestLimits, charge, judge
@@ -81,7 +81,7 @@ class Venue:
         profile: Profile = DEFAULT,
         limits: RequestLimits = UNLIMITED,
     ) -> None:
-        self._name = name
+        self.name = name
         self._profile = profile
         self._instruments = instruments
         self._liquidity = liquidity
@@ -103,10 +103,10 @@ class Venue:
 
     def decide(self, state: State, heard: Heard, emit: Emit) -> None:
         match heard.event:
-            case OrderSent() | CancelSent() | QuerySent() as request if request.venue == self._name:
+            case OrderSent() | CancelSent() | QuerySent() as request if request.venue == self.name:
                 assert heard.id is not None
                 self._enter(state, heard.id.stream, request, heard.at, emit)
-            case ResendRequested() as request if request.venue == self._name:
+            case ResendRequested() as request if request.venue == self.name:
                 self._resend(state, request, heard.at, emit)
             case FaultOrdered() as ordered:
                 self._order_fault(state, ordered, heard.at, emit)
@@ -117,7 +117,7 @@ class Venue:
                 for symbol, liquidity in self._liquidity.items():
                     if state.next_step_at[symbol] <= tick.at:
                         self._step(state, self._instruments[symbol], liquidity, tick.at, emit)
-            case event if heard.id is not None and getattr(event, "venue", None) == self._name:
+            case event if heard.id is not None and getattr(event, "venue", None) == self.name:
                 number, session = getattr(event, "session_sequence", 0), state.session(heard.id.stream)
                 if session.acknowledged + ACKNOWLEDGE_EVERY <= number <= session.sequence:
                     emit(VenueSessionAcknowledged(session=heard.id.stream, session_sequence=number))
@@ -300,7 +300,7 @@ class Venue:
         }
         match kind:
             case events.ACCEPTED:
-                id = f"{self._name}-{state.accepted + 1}"
+                id = f"{self.name}-{state.accepted + 1}"
                 self._tell(state, VenueOrderAccepted(venue_order_id=id, order=order.order, **told), emit)
             case events.TRIMMED:
                 self._tell(state, VenueOrderTrimmed(quantity=quantity, **told), emit)
@@ -315,7 +315,7 @@ class Venue:
         instrument, side = self._instruments[taker.market.symbol], _side(taker)
         trade = VenueTraded(
             symbol=instrument.symbol,
-            trade_id=f"{self._name}-{state.traded + 1}",
+            trade_id=f"{self.name}-{state.traded + 1}",
             price=instrument.price(ticks),
             quantity=instrument.quantity(lots),
             maker_id=maker.id,
@@ -422,19 +422,13 @@ class Venue:
             case VenueSessionAcknowledged():
                 state.acknowledge(event.session, event.session_sequence)
             case VenueFaultBegan():
-                self._begin(state, event)
+                quotes = (state.quote(self.name, each, event.since) for each in self._instruments.values())
+                state.begin(spell_of(event), quotes)
             case VenueRequestCharged():
                 asked = Asked(kind=event.request, session=event.session, account=event.account)
                 charge(state.door, self._limits, asked, event.at)
         if isinstance(event, SessionMessage):
             state.tell(event)
-
-    def _begin(self, state: State, begun: VenueFaultBegan) -> None:
-        spell = spell_of(begun)
-        if spell.kind == "stale_book" and not self._line.is_stale(self._feed.active(state, "", spell.since)):
-            quotes = (state.quote(self._name, instrument, spell.since) for instrument in self._instruments.values())
-            state.stale_quotes = {quote.symbol: quote for quote in quotes if quote is not None}
-        state.spells = held_after(state.spells, spell)
 
     # Snapshots
 

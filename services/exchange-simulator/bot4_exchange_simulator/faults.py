@@ -366,10 +366,6 @@ class Line:
                 until = max(until, self._storm_cut_until(spell, session, now))
         return until
 
-    def is_stale(self, active: Sequence[Spell]) -> bool:
-        """Whether the quotes that are told stand still."""
-        return any(spell.kind == "stale_book" for spell in active)
-
     def in_gap(self, session: str, number: int, active: Sequence[Spell] = ()) -> bool:
         """Whether a run of lost messages began at this one or at one before it, and goes as far as this."""
         if not self._probability("gap", active):

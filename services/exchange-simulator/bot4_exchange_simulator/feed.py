@@ -105,7 +105,7 @@ class Feed:
                 yield Outgoing(streams.feed(self._venue, resent.session), Spoken(message))
 
     def _quotes(self, state: State, instruments: Iterable[Instrument], now: int) -> Iterable[Outgoing]:
-        stale = self._line.is_stale(self.active(state, "", now))
+        stale = state.is_stale(now)
         for instrument in instruments:
             quote = state.stale_quote(instrument.symbol, now) if stale else state.quote(self._venue, instrument, now)
             if quote is not None:

@@ -129,3 +129,30 @@ def ladder(side: Side, touch: int, spacing: int) -> list[int]:
         return [price for price in prices if price > 0]
     behind = (touch // spacing + 1) * spacing
     return [touch, *range(behind, behind + (LEVELS - 1) * spacing, spacing)]
+
+
+class Elsewhere:
+    """The same market on another venue: moves with the first, is `factor` times as deep and `offset` ticks dearer."""
+
+    def __init__(self, others: Others, factor: Decimal, offset: int) -> None:
+        self._others = others
+        self._factor = factor
+        self._offset = offset
+
+    def step(self, number: int) -> Step:
+        step = self._others.step(number)
+        return Step(
+            bids=self._moved(step.bids),
+            asks=self._moved(step.asks),
+            flow=[
+                Aggressor(taker.side, max(1, taker.limit + self._offset), self._scaled(taker.quantity))
+                for taker in step.flow
+            ],
+        )
+
+    def _moved(self, quotes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What a lower price would bring below the first tick is not quoted."""
+        return [(price + self._offset, self._scaled(lots)) for price, lots in quotes if price + self._offset > 0]
+
+    def _scaled(self, lots: int) -> int:
+        return max(1, int(self._factor * lots))

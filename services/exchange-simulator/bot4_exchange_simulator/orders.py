@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from bot4_exchange_simulator.engine.events import Event as EngineEvent
 from bot4_exchange_simulator.engine.image import Image, image
 from bot4_exchange_simulator.engine.image import restore as restore_engine
 from bot4_exchange_simulator.engine.profile import Profile
-from bot4_exchange_simulator.faults import Spell
+from bot4_exchange_simulator.faults import Spell, held_after
 from bot4_exchange_simulator.limits import Door
 from bot4_exchange_simulator.matching import list_instruments
 
@@ -102,12 +102,21 @@ class State:
             at=now,
         )
 
+    def is_stale(self, now: int) -> bool:
+        return any(spell.kind == "stale_book" and spell.lasts(now) for spell in self.spells)
+
     def stale_quote(self, symbol: str, now: int) -> Quote | None:
         """The prices of when the book went stale, told as if they were those of now."""
         quote = self.stale_quotes.get(symbol)
         return None if quote is None else msgspec.structs.replace(quote, at=now)
 
     # Only `evolve` calls what follows.
+
+    def begin(self, spell: Spell, quotes: Iterable[Quote | None]) -> None:
+        """`quotes` are those of this moment, which a stale book goes on showing."""
+        if spell.kind == "stale_book" and not self.is_stale(spell.since):
+            self.stale_quotes = {quote.symbol: quote for quote in quotes if quote is not None}
+        self.spells = held_after(self.spells, spell)
 
     def collect(self) -> None:
         """What the engine has just said is what happened last."""

@@ -77,10 +77,10 @@ def parse(lines: Iterable[str], source: str) -> Tape:
     A capture has `<local ns> <json>` on each line; what counts are its `<symbol>@trade` messages. Trades stand in
     the order of the exchange's clock. Raises `TapeError`, which names `source`, the line and what is wrong.
     """
-    trades: list[_Trade] = []
+    trades: list[Trade] = []
     for number, line in enumerate(lines, 1):
         try:
-            trade = _captured(line) if " {" in line else _tabulated(line, number)
+            trade = captured(line) if " {" in line else tabulated(line, number)
             if trade is None:
                 continue
             if trades and trade.symbol != trades[0].symbol:
@@ -97,7 +97,9 @@ def parse(lines: Iterable[str], source: str) -> Tape:
     return Tape(tuple(Print(t.time_ns - start_ns, t.price, t.quantity, t.taker_side) for t in trades))
 
 
-class _Trade(NamedTuple):
+class Trade(NamedTuple):
+    """One trade by the exchange's clock; `symbol` is empty where the file does not say it."""
+
     time_ns: int
     price: Decimal
     quantity: Decimal
@@ -120,7 +122,8 @@ class _Captured(msgspec.Struct):
 _captured_decoder = msgspec.json.Decoder(_Captured)
 
 
-def _captured(line: str) -> _Trade | None:
+def captured(line: str) -> Trade | None:
+    """The trade in a line of a capture; none where it says something else."""
     stamp, _, message = line.partition(" ")
     if not stamp.isdigit():
         raise ValueError(f"{stamp[:20]!r} is not a receive time in nanoseconds")
@@ -130,8 +133,10 @@ def _captured(line: str) -> _Trade | None:
     return _trade(data.T, data.p, data.q, data.m, data.s)
 
 
-def _tabulated(line: str, number: int) -> _Trade | None:
-    """`trades` are id, price, quantity, quote quantity, time, flag …; `aggTrades` id, price, quantity, first id,
+def tabulated(line: str, number: int) -> Trade | None:
+    """The trade in line `number` of a public file, from 1; none in a header or an empty line.
+
+    `trades` are id, price, quantity, quote quantity, time, flag …; `aggTrades` id, price, quantity, first id,
     last id, time, flag …. Spot files have one more column than futures files, but after the flag."""
     fields = line.rstrip().split(",")
     if fields == [""] or (number == 1 and not fields[0].isdigit()):
@@ -146,12 +151,12 @@ def _tabulated(line: str, number: int) -> _Trade | None:
 _FLAGS = {"true": True, "false": False}
 
 
-def _trade(time: int, price: str, quantity: str, buyer_is_maker: bool, symbol: str) -> _Trade:
+def _trade(time: int, price: str, quantity: str, buyer_is_maker: bool, symbol: str) -> Trade:
     taker_side: Side = "sell" if buyer_is_maker else "buy"
-    return _Trade(_nanoseconds(time), _positive(price), _positive(quantity), taker_side, symbol)
+    return Trade(nanoseconds(time), _positive(price), _positive(quantity), taker_side, symbol)
 
 
-def _nanoseconds(time: int) -> int:
+def nanoseconds(time: int) -> int:
     """Binance stamps milliseconds, and microseconds in spot files from 2025 on: today's have 13 and 16 digits."""
     if time <= 0:
         raise ValueError(f"{time} is not a time")

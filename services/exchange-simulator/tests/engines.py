@@ -24,6 +24,7 @@ from bot4_exchange_simulator.engine.engine import Engine
 from bot4_exchange_simulator.engine.lines import Session
 from bot4_exchange_simulator.engine.market import Market
 from bot4_exchange_simulator.engine.orders import Order
+from bot4_exchange_simulator.engine.prevention import Prevented
 from bot4_exchange_simulator.engine.profile import shipped
 from bot4_exchange_simulator.engine.stops import trigger_level
 from bot4_exchange_simulator.engine.terms import BPS, RESTING, WATCHING
@@ -99,11 +100,7 @@ class Fast:
             "balances": {account.name: owned(account) for account in accounts if account.limited}
             if self.profile.account_model == "spot"
             else {},
-            "prevented": [
-                [each.taker_account, each.taker, each.maker_account, each.maker]
-                + [plain(each.market.lot * lots) for lots in (each.taker_quantity, each.maker_quantity)]
-                for each in self.engine.prevented.kept()
-            ],
+            "prevented": [prevented(each) for each in self.engine.prevented.kept()],
         }
 
 
@@ -135,6 +132,21 @@ def looks(order: Order) -> dict[str, str | None]:
         "prevented": plain(market.lot * order.prevented),
         "open": plain(market.lot * (order.leaves + held)),
         "shown": plain(market.lot * order.shown) if order.where == RESTING else None,
+    }
+
+
+def prevented(match: Prevented) -> dict[str, Any]:
+    market = match.market
+    return {
+        "at": match.at,
+        "symbol": market.symbol,
+        "price": plain(market.tick * match.price),
+        "maker": match.maker,
+        "maker_account": match.maker_account,
+        "maker_quantity": plain(market.lot * match.maker_quantity),
+        "taker": match.taker,
+        "taker_account": match.taker_account,
+        "taker_quantity": plain(market.lot * match.taker_quantity),
     }
 
 

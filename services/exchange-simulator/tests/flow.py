@@ -47,9 +47,11 @@ SIDES = ("buy", "sell")
 PRICES = (100, 99, 101, 98, 102, 97, 103, 96, 104)
 QUANTITIES = (2, 3, 1, 4, 5, 6)
 PREVENTIONS = (*("none",) * 3, "cancel_new", "cancel_resting", "cancel_both", "decrement_both")
-SYMBOLS = (*(SYMBOL,) * 15, OTHER_SYMBOL)
+SYMBOLS = (*(SYMBOL,) * 9, OTHER_SYMBOL)
 # How long a GTD order lives; one that is to live for no time at all is refused.
 LIVES = (*(None,) * 12, 9, 30, 30, 0)
+# What a stop becomes when it triggers.
+STOP_LIVES = (*("gtc",) * 5, "gtd", "ioc", "fok")
 
 
 class Choices:
@@ -152,16 +154,24 @@ def fill_or_kill(choices: Choices, at: int) -> Command:
     return {**taking(choices, at), "time_in_force": "fok"}
 
 
-def stop(choices: Choices, _: int) -> Command:
+def lasting(choices: Choices, at: int, order: Command) -> Command:
+    """A stop for as long as it is good."""
+    lives = choices.of(STOP_LIVES)
+    return {**order, "time_in_force": lives, "expire_at": at + 30 if lives == "gtd" else None}
+
+
+def stop(choices: Choices, at: int) -> Command:
     order = {**terms(choices), "type": choices.of(("stop_market", "take_profit_market")), "stop_price": price(choices)}
+    order = lasting(choices, at, order)
     if choices.seldom(2):
         return order
     kind = order["type"].replace("market", "limit")
     return {**order, "type": kind, "price": price(choices), "post_only": choices.seldom(3)}
 
 
-def trailing(choices: Choices, _: int) -> Command:
+def trailing(choices: Choices, at: int) -> Command:
     order = {**terms(choices), "type": "trailing_stop", "trail_bps": choices.of(("100", "250", "500"))}
+    order = lasting(choices, at, order)
     activation = price(choices) if choices.seldom(2) else None
     return {**order, "activation_price": activation, "price": price(choices) if choices.seldom(3) else None}
 
@@ -190,12 +200,12 @@ def lists(choices: Choices, story: Story, orders: Sequence[Order]) -> Command:
     if kind == "oto":
         together.append(choices.of((limit, iceberg, market, stop, trailing))(choices, story.at))
     else:
-        together.extend(legs(choices, kind == "ouo"))
+        together.extend(legs(choices, story.at, kind == "ouo"))
     named = [{**order, "id": story.name(choices, account)} for order in together]
     return {"do": "list", "account": account, "id": id, "kind": kind, "orders": named}
 
 
-def legs(choices: Choices, limits: bool) -> list[Command]:
+def legs(choices: Choices, at: int, limits: bool) -> list[Command]:
     """Two legs around the market: mostly with the prices an OCO asks for. Those of an OUO may be two limit orders."""
     near, far = choices.of((100, 99, 98, 97, 96)), choices.of((101, 100, 102, 103, 104))
     shared = terms(choices)
@@ -204,7 +214,7 @@ def legs(choices: Choices, limits: bool) -> list[Command]:
     if limits and choices.seldom(2):
         shown = str(choices.of(QUANTITIES)) if choices.seldom(2) else None
         return [one, {**one, "price": price(choices), "display_quantity": shown}]
-    other = {**shared, "type": "stop_market", "stop_price": str(loss)}
+    other = lasting(choices, at, {**shared, "type": "stop_market", "stop_price": str(loss)})
     if choices.seldom(2):
         other = {**other, "type": "stop_limit", "price": price(choices), "post_only": choices.seldom(2)}
     return [one, other]

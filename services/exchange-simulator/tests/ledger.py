@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from flow import SYMBOL
-
 Command = dict[str, Any]
 Event = dict[str, Any]
 ZERO = Decimal(0)
@@ -58,7 +56,7 @@ class Ledger:
 
     live: dict[tuple[str, str], Known] = field(default_factory=dict)
     over: list[Known] = field(default_factory=list)
-    positions: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    positions: defaultdict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     balances: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     _terms: dict[tuple[str, str], tuple[Command, Group | None]] = field(default_factory=dict)
     _asked: set[tuple[str | None, str | None]] = field(default_factory=set)
@@ -78,8 +76,8 @@ class Ledger:
     def ask(self, command: Command) -> None:
         self._close_amounts()
         if command["do"] == "position":
-            self.positions[command["account"]] = Decimal(command["quantity"])
-        elif command["do"] == "account" and "balances" in command:
+            self.positions[command["account"], command["symbol"]] = Decimal(command["quantity"])
+        elif command.get("balances") is not None:
             self.balances[command["account"]] = {a: Decimal(held) for a, held in command["balances"].items()}
         group = Group(command["kind"]) if command["do"] == "list" else None
         orders = command["orders"] if group else [command["order"] if command["do"] == "replace" else command]
@@ -124,11 +122,12 @@ class Ledger:
         for known in (maker, taker):
             known.executed += quantity
             assert known.executed + known.prevented <= known.quantity
-            self.positions[known.account] += known.sign * quantity
+            self.positions[known.account, event["symbol"]] += known.sign * quantity
             if known.account in self.balances:
                 held = self.balances[known.account]
-                held["BTC"] = held.get("BTC", ZERO) + known.sign * quantity
-                held["USDT"] = held.get("USDT", ZERO) - known.sign * quantity * price
+                base, quote = event["symbol"].split("-")
+                held[base] = held.get(base, ZERO) + known.sign * quantity
+                held[quote] = held.get(quote, ZERO) - known.sign * quantity * price
             if known.open == 0:
                 self._end(known)
 
@@ -169,9 +168,3 @@ class Ledger:
         known.ended = known.open
         known.live = False
         self.over.append(self.live.pop((known.account, known.id)))
-
-
-def displayed(events: list[Event]) -> dict[str, list[tuple[Decimal, Decimal]]]:
-    """The levels of the one book among the events: price and quantity, best first."""
-    (book,) = [event for event in events if event["event"] == "book" and event["symbol"] == SYMBOL]
-    return {side: [(Decimal(price), Decimal(shown)) for price, shown in book[side]] for side in ("bids", "asks")}

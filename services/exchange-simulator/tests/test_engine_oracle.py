@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 Command = dict[str, Any]
 
 # Sequences per comparison: enough to meet every rule, few enough to wait for; more where a machine has the night.
-EXAMPLES = int(os.environ.get("VENUE_EXAMPLES", "600"))
+EXAMPLES = int(os.environ.get("VENUE_EXAMPLES", "1000"))
 compared = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -289,11 +289,6 @@ def test_a_slow_venue_takes_as_many_times_as_long_as_said() -> None:
     assert Line(1, LineProfile(slow=1.0, slow_factor=7.0)).slowness("m", ()) == 7.0
 
 
-def test_a_book_is_stale_while_the_spell_lasts() -> None:
-    assert Line(1, PERFECT).is_stale([hand("stale_book")])
-    assert not Line(1, PERFECT).is_stale([hand("slow")])
-
-
 def test_a_disconnected_session_is_connected_again_when_its_last_cut_ends() -> None:
     cuts = [hand("disconnect", 5.0), hand("disconnect", 3.0)]
     assert Line(1, PERFECT).cut_until(SESSION, NOON, cuts) == NOON + 5 * SECOND_NS

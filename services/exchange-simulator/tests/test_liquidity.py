@@ -8,7 +8,16 @@ from itertools import pairwise
 import pytest
 
 from bot4_common.messages.terms import Side
-from bot4_exchange_simulator.liquidity import LEVELS, SPACINGS, STEP_NS, STEPS_PER_SIZE, Aggressor, Liquidity, Step
+from bot4_exchange_simulator.liquidity import (
+    LEVELS,
+    SPACINGS,
+    STEP_NS,
+    STEPS_PER_SIZE,
+    Aggressor,
+    Elsewhere,
+    Liquidity,
+    Step,
+)
 from bot4_exchange_simulator.tape import Print, Tape, synthetic
 
 MS = 1_000_000
@@ -184,3 +193,17 @@ def test_not_all_quotes_change_size_at_once() -> None:
 def test_a_print_between_ticks_or_below_a_lot_still_plays() -> None:
     odd = Liquidity(Tape((Print(0, Decimal("10.008"), Decimal("0.0004"), "sell"),)), TICK, LOT, seed=1)
     assert odd.step(0).flow == [Aggressor("sell", 1001, 1)]
+
+
+def test_another_venue_shows_the_same_market_deeper_and_dearer() -> None:
+    here = liquidity(printed(0, 1000, 100, "sell"), printed(10, 1001, 3, "buy"))
+    there = Elsewhere(here, Decimal("0.25"), 2)
+    step, other = here.step(0), there.step(0)
+    assert other.bids == [(price + 2, lots // 4) for price, lots in step.bids]
+    assert other.asks == [(price + 2, lots // 4) for price, lots in step.asks]
+    assert other.flow == [Aggressor(taker.side, taker.limit + 2, max(1, taker.quantity // 4)) for taker in step.flow]
+
+
+def test_no_quote_comes_below_the_first_tick() -> None:
+    cheap = Elsewhere(liquidity(printed(0, 3, 100, "sell")), Decimal(1), -2)
+    assert all(price > 0 for price, _ in (*cheap.step(0).bids, *cheap.step(0).asks))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gzip
 import os
+import tomllib
 import zipfile
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bot4_exchange_simulator.calibration import toml
+from bot4_exchange_simulator.flow import MarketParameters, shipped
+from bot4_exchange_simulator.replay import Replay
 from bot4_exchange_simulator.tape import TapeError
-from bot4_exchange_simulator.tape_files import read
+from bot4_exchange_simulator.tape_files import calibrate, read, record
 
 HEADER = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n"
 TRADES = "11,100.5,0.25,25.1,1700000000000,True,True\n12,100.6,0.1,10.0,1700000000250,False,True\n"
@@ -93,7 +98,65 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read(tmp_path / "nowhere.csv")
 
 
-@pytest.mark.skipif(not (CAPTURES / "spot__btcusdt_20240808.gz").exists(), reason="no recorded captures here")
+BEST = "7,100.5,3,100.6,4,1700000000000,1700000000000\n"
+
+
+def test_files_of_one_time_are_one_recording(tmp_path: Path) -> None:
+    trades = zipped(tmp_path / "trades.zip", {"trades.csv": HEADER + TRADES})
+    best = tmp_path / "bookTicker.csv"
+    best.write_text(BEST, encoding="utf-8")
+    told: list[tuple[str, int]] = []
+    whole = record([trades, best], lambda name, lines: told.append((name, lines)))
+    assert (len(whole.prints), len(whole.changes)) == (2, 1)
+    assert told == [(str(trades), 3), (str(best), 1)]
+
+
+def test_of_several_files_the_damaged_one_is_named(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.gz"
+    good.write_text(TRADES, encoding="utf-8")
+    bad.write_bytes(gzip.compress(TRADES.encode() * 50)[:-12])
+    with pytest.raises(TapeError, match=r"bad\.gz: "):
+        record([good, bad])
+    good.write_text(TRADES + "13,x,1,1,1700000000500,True,True\n", encoding="utf-8")
+    with pytest.raises(TapeError, match=r"good\.csv, line 3: 'x' is not"):
+        record([good])
+
+
+def test_what_is_too_short_is_not_calibrated(tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    path.write_text(TRADES, encoding="utf-8")
+    with pytest.raises(TapeError, match="2 takers are too few"):
+        calibrate([path])
+
+
+captures = pytest.mark.skipif(not (CAPTURES / "spot__btcusdt_20240808.gz").exists(), reason="no recorded captures here")
+BOTH = [CAPTURES / f"spot__btcusdt_{day}.gz" for day in ("20240808", "20240809")]
+
+
+@captures
+def test_the_figures_that_come_along_are_those_of_the_captures() -> None:
+    report = calibrate(BOTH)
+    assert msgspec.convert(tomllib.loads(toml(report)), MarketParameters) == shipped("BTC-USDT")
+    assert {name: round(fit.distance, 2) for name, fit in report.fits.items()} == {
+        "takers in a step": 0.02,
+        "size of a taker": 0.08,
+        "fill ratio": 0.08,
+        "move of the mid in a second": 0.28,
+        "spread beyond a tick": 0.1,
+        "depth at the touch": 0.1,
+    }
+
+
+@captures
+def test_a_replay_of_the_captures_shows_a_market() -> None:
+    market = Replay(record(BOTH), Decimal("0.01"), Decimal("0.00001"))
+    steps = [market.step(number) for number in range(3_250)]
+    assert all(step.bids and step.asks and step.bids[0][0] < step.asks[0][0] for step in steps)
+    assert sum(len(step.flow) for step in steps) == 7_134
+    assert sum(len(step.bids) for step in steps) / len(steps) > 80
+
+
+@captures
 def test_recorded_captures_are_read_whole() -> None:
     tapes = [read(CAPTURES / f"spot__btcusdt_{day}.gz") for day in ("20240808", "20240809")]
     assert sum(len(each.prints) for each in tapes) == 19_904

@@ -158,7 +158,7 @@ class Engine:
         holding.net = lots
         if holding.reducing:
             self._trim(holding)
-        self._settle(market)
+        self._settle()
 
     # Time.
 
@@ -179,8 +179,7 @@ class Engine:
                 order.expire_at = 0
                 self._expire(order, "gtd")
         if self._elects_quotes:
-            for market in self.markets.values():
-                self._settle(market)
+            self._settle()
 
     # Placing.
 
@@ -210,7 +209,7 @@ class Engine:
             self._accept(order)
             self._enter(order)
         if self._queue or self._elects_quotes:
-            self._settle(market)
+            self._settle()
 
     def place_list(self, account: Account, id: str, kind: int, orders: list[Order]) -> None:
         """A list is taken whole or refused whole."""
@@ -230,8 +229,7 @@ class Engine:
             self._accept(order)
             if order.where == QUEUED:
                 self._queue.append(order)
-        for order in orders:
-            self._settle(order.market)
+        self._settle()
 
     def _refuse(self, do: str, order: Order, code: str) -> None:
         self._reject(do, order.account.name, order.id, order.market.symbol, code)
@@ -755,8 +753,10 @@ class Engine:
         account = order.account
         group = account.group if order.prevention != NONE else ANY_PRICE
         money = -1
-        if account.limited and self._settles and order.price == 0 and order.buy:
-            money = (account.free(order.market.quote) + order.reserved) // order.market.tick_money
+        if account.limited and self._settles and order.price == 0:
+            if not order.buy:
+                return self._fills_whole_on_trial(order)
+            money = max(0, account.free(order.market.quote) + claimed(order)) // order.market.tick_money
         for key in reversed(side.keys):
             if key < bound:
                 return False
@@ -824,6 +824,10 @@ class Engine:
             elif child.where == WAITING:
                 child.where = QUEUED
                 self._queue.append(child)
+            elif child.where == WATCHING and not self._can_pay(child):
+                # It watches on if it may: to come to its place anew would cost it the extreme it trails.
+                self._turn_away(child, "INSUFFICIENT_BALANCE")
+                continue
             self._reclaim(child)
 
     def _armed_part(self, group: OrderList, child: Order) -> int:
@@ -930,16 +934,19 @@ class Engine:
         market.sell_stops.elect(price, elected)
         self._trigger_all(market, elected)
 
-    def _elect_by_quotes(self, market: Market) -> None:
-        """Buys watch the best ask, sells the best bid, whenever the book has come to rest."""
-        if market.asks.top is not None:
-            elected: list[Elected] = []
-            market.buy_stops.elect(market.asks.top.price, elected)
-            self._trigger_all(market, elected)
-        if market.bids.top is not None:
-            elected = []
-            market.sell_stops.elect(market.bids.top.price, elected)
-            self._trigger_all(market, elected)
+    def _elect_by_quotes(self) -> None:
+        """Buys watch the best ask, sells the best bid, whenever the books have come to rest."""
+        for market in self.markets.values():
+            if market.stops == 0 or market.status != OPEN:
+                continue
+            if market.asks.top is not None:
+                elected: list[Elected] = []
+                market.buy_stops.elect(market.asks.top.price, elected)
+                self._trigger_all(market, elected)
+            if market.bids.top is not None:
+                elected = []
+                market.sell_stops.elect(market.bids.top.price, elected)
+                self._trigger_all(market, elected)
 
     def _trigger_all(self, market: Market, elected: list[Elected]) -> None:
         """24, 29: the trigger that the price met first, then the order that came first."""
@@ -969,16 +976,15 @@ class Engine:
             for sibling in group.siblings(order):
                 self._drop(sibling, CANCELLED, "list")
 
-    def _settle(self, market: Market) -> None:
+    def _settle(self) -> None:
         """23, 25: what was elected or armed takes its turn, first come first served, until nothing is left."""
         queue = self._queue
         while True:
-            if self._elects_quotes and market.stops and market.status == OPEN:
-                self._elect_by_quotes(market)
+            if self._elects_quotes:
+                self._elect_by_quotes()
             if not queue:
                 return
             order = queue.popleft()
-            market = order.market
             if order.where != GONE:
                 self._take_turn(order)
 
@@ -988,24 +994,34 @@ class Engine:
             return
         code = self._turn_flaw(order)
         if code:
-            self._refuse("place", order, code)
-            self._close(order)
-            if order.list is not None:
-                self._end_list(order)
+            self._turn_away(order, code)
             return
         self._enter(order)
 
+    def _turn_away(self, order: Order, code: str) -> None:
+        """An order that was accepted is refused after all."""
+        self._refuse("place", order, code)
+        self._close(order)
+        if order.list is not None:
+            self._end_list(order)
+
     def _turn_flaw(self, order: Order) -> str:
-        account = order.account
         if not order.plain and not order.triggered:
             code = self._entry_flaw(order)
             if code:
                 return code
-        if account.limited and self._settles and (order.plain or order.type < STOP_MARKET or not order.triggered):
-            # What it claims is free for it. An account may have less only where children of a list have armed.
-            if claimed(order) and account.free(asset_of(order)) < 0:
+        if order.plain or order.type < STOP_MARKET or not order.triggered:
+            if not self._can_pay(order):
                 return "INSUFFICIENT_BALANCE"
         return "" if order.plain or not order.triggered else self._entry_flaw(order)
+
+    def _can_pay(self, order: Order) -> bool:
+        """Whether what it needs is free, or claimed for it and its siblings."""
+        account = order.account
+        if not account.limited or not self._settles:
+            return True
+        wanted = need(order, order.leaves, order.price)
+        return wanted == 0 or wanted <= account.free(asset_of(order)) + claimed(order)
 
     def _take_back(self, order: Order) -> None:
         """Out of the book, to come to it anew when its turn comes."""
@@ -1035,7 +1051,7 @@ class Engine:
             order.where = GONE
             del account.orders[id]
         if self._elects_quotes:
-            self._settle(market)
+            self._settle()
 
     def _cancel_list(self, account: Account, id: str) -> None:
         group = account.lists.get(id)
@@ -1070,8 +1086,7 @@ class Engine:
             if order.where != GONE:
                 self._end(order, CANCELLED, reason)
         if self._elects_quotes:
-            for order in orders:
-                self._settle(order.market)
+            self._settle()
 
     # Amending.
 
@@ -1090,6 +1105,8 @@ class Engine:
             return
         if total == done:
             self._end(order, CANCELLED, "amended")  # 10
+            if self._elects_quotes:
+                self._settle()
             return
         # 8: less of it at the same price keeps its place.
         comes_anew = order.where == RESTING and (level != order.price or total > order.quantity)
@@ -1108,7 +1125,7 @@ class Engine:
         elif order.reduce_only and order.holding().reducing:
             self._trim(order.holding())
         if self._queue or self._elects_quotes:
-            self._settle(order.market)
+            self._settle()
 
     def _amend_flaw(self, order: Order, total: int, price: int, leaves: int, flaw: str) -> str:
         if order.market.status != OPEN:
@@ -1195,13 +1212,13 @@ class Engine:
         code = self._refusal(order)
         if code:
             self._refuse("replace", order, code)
-            return
-        self._accept(order)
-        if old is not None and old.where == GONE:
-            self.events.append((REPLACED, order, None, 0, 0, id))
-        self._enter(order)
+        else:
+            self._accept(order)
+            if old is not None and old.where == GONE:
+                self.events.append((REPLACED, order, None, 0, 0, id))
+            self._enter(order)
         if self._queue or self._elects_quotes:
-            self._settle(order.market)
+            self._settle()
 
     # What the venue decides.
 
@@ -1210,7 +1227,7 @@ class Engine:
         if status == OPEN and market.source == MARKS and market.stops and market.mark:
             # What the mark met meanwhile is elected now.
             self._elect(market, market.mark)
-        self._settle(market)
+        self._settle()
 
     def set_mark(self, market: Market, price: int) -> None:
         """22: from here on the symbol's stops watch the mark, where the profile says so."""
@@ -1219,7 +1236,7 @@ class Engine:
             market.source = MARKS
         if market.source == MARKS and market.stops and market.status == OPEN:
             self._elect(market, price)
-        self._settle(market)
+        self._settle()
 
     # Reduce-only.
 

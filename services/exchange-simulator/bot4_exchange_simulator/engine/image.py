@@ -1,8 +1,7 @@
 """What must be written down of an engine, so that one made of it goes on exactly as this one would?
 
 An image is taken between two commands, when every event has been fetched and nothing is under way. What an engine can
-work out again is left out: levels, ladders of stops, what the profile says, and orders that are over. Two engines that
-will say the same of the same commands have equal images, but for what one of them has forgotten already.
+work out again is left out: levels, ladders of stops, what the profile says, and orders that are over.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
 Name = tuple[str, str]
 
 
-class OrderImage(Written):
+class OrderImage(Written, frozen=True, kw_only=True):
     """A live order; the names are those of `Order`."""
 
     id: str
@@ -49,7 +48,7 @@ class OrderImage(Written):
     terms: Terms | None = None  # None: a plain order
 
 
-class Terms(Written):
+class Terms(Written, frozen=True, kw_only=True):
     """What an order has that is no plain one, and where it stands by that."""
 
     type: int = LIMIT
@@ -80,12 +79,12 @@ class ListImage(Written, kw_only=True):
     reserved: int = 0
 
 
-class HoldingImage(Written):
+class HoldingImage(Written, frozen=True, kw_only=True):
     net: int
     reducing: list[str] = []  # ids of its orders that wait to reduce it
 
 
-class AccountImage(Written):
+class AccountImage(Written, frozen=True, kw_only=True):
     name: str
     group: int
     limited: bool = False
@@ -99,7 +98,7 @@ class AccountImage(Written):
     lists: list[ListImage] = []
 
 
-class FiltersImage(Written):
+class FiltersImage(Written, frozen=True, kw_only=True):
     """The names are those of `Filters`."""
 
     quantity_min: int = 1
@@ -123,7 +122,7 @@ class FiltersImage(Written):
     trail_bps_max: int = BPS - 1
 
 
-class MarketImage(Written):
+class MarketImage(Written, frozen=True, kw_only=True):
     symbol: str
     base: str
     quote: str
@@ -139,7 +138,7 @@ class MarketImage(Written):
     asks: list[Name] = []
 
 
-class PreventedImage(Written):
+class PreventedImage(Written, frozen=True, kw_only=True):
     """The names are those of `Prevented`."""
 
     at: int
@@ -153,7 +152,7 @@ class PreventedImage(Written):
     maker_quantity: int
 
 
-class Image(Written):
+class Image(Written, frozen=True, kw_only=True):
     """The whole of an engine, as JSON if need be: its numbers are whole and may have more than 64 bits."""
 
     now: int
@@ -298,8 +297,9 @@ def _prevented_image(each: Prevented) -> PreventedImage:
 
 
 def restore(image: Image, profile: Profile) -> Engine:
-    """An engine that goes on where the one of the image stood, on a venue of the same profile. Raises `ValueError` where
-    the profile counts orders in other windows than the accounts of the image do.
+    """An engine that goes on where the one of the image stood, on a venue of the same profile.
+
+    Raises `ValueError` where the profile counts orders in other windows than the accounts of the image do.
     """
     engine = Engine(profile)
     engine.now = image.now
@@ -352,7 +352,9 @@ def _restore_account(engine: Engine, written: AccountImage) -> None:
 
 def _restore_count(count: OrderCount | None, written: AccountImage) -> None:
     if len(written.windows) != (0 if count is None else len(count.windows)):
-        raise ValueError(f"account {written.name} counts orders in {len(written.windows)} windows, the profile does not")
+        raise ValueError(
+            f"account {written.name} counts orders in {len(written.windows)} windows, the profile does not"
+        )
     if count is not None:
         count.windows = list(written.windows)
         count.counts = list(written.counts)

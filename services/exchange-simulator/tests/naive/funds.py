@@ -58,7 +58,7 @@ def affordable(venue: Venue, taker: Order, price: Decimal) -> Decimal:
     if taker.quote_quantity is not None:
         wanted = floor_to_lot(venue, taker, (taker.quote_quantity - taker.spent) / price)
     if taker.is_market:
-        held = free(venue, taker.account, asset(venue, taker), family(taker))
+        held = max(ZERO, free(venue, taker.account, asset(venue, taker), family(taker)))
         wanted = min(wanted, floor_to_lot(venue, taker, held / price if taker.side == "buy" else held))
     return wanted
 

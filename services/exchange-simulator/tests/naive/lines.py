@@ -192,7 +192,7 @@ def amend(venue: Venue, command: Command) -> None:
     if quantity == order.executed + order.prevented:
         matching.end(venue, order, "cancelled", "amended")  # rule 10
         return
-    order.quantity = order.quantity if quantity is None else quantity
+    lists.resize(order, order.quantity if quantity is None else quantity)
     order.price = order.price if price is None else price
     order.shown = min(order.shown, order.open)  # rule 20
     venue.emit("amended", order, quantity=order.quantity, price=order.price)
@@ -295,6 +295,34 @@ def levels(venue: Venue, symbol: str, side: str) -> list[list[str]]:
     return [[plain(price), plain(quantity)] for price, quantity in shown.items()]
 
 
+def balances(venue: Venue, command: Command) -> None:
+    account = venue.account(text(command, "account"))
+    held = account.balances or {}
+    claimed = {asset: funds.reserved(venue, account.name, asset, []) for asset in held} if funds.is_spot(venue) else {}
+    venue.tell(
+        "balances",
+        account.name,
+        None,
+        None,
+        free={asset: plain(held[asset] - claimed.get(asset, ZERO)) for asset in sorted(held)},
+        locked={asset: plain(claimed.get(asset, ZERO)) for asset in sorted(held)},
+        positions={
+            symbol: plain(net) for (name, symbol), net in sorted(venue.positions.items()) if name == account.name and net
+        },
+    )
+
+
+def prevented(venue: Venue, command: Command) -> None:
+    """Rule 44: the prevented matches of an account, or of one of its orders."""
+    account, id = text(command, "account"), command.get("id")
+    matches = [
+        each
+        for each in venue.prevented
+        if any(each[f"{role}_account"] == account and id in (None, each[role]) for role in ("maker", "taker"))
+    ]
+    venue.tell("prevented_matches", account, id, None, matches=matches)
+
+
 COMMANDS = {
     "instrument": instrument,
     "account": account,
@@ -310,6 +338,8 @@ COMMANDS = {
     "mark": mark,
     "time": time,
     "book": book,
+    "balances": balances,
+    "prevented": prevented,
 }
 OF_A_SYMBOL = ("position", "status", "mark", "book")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from naive import funds, matching
-from naive.venue import ZERO, List, Order, Venue
+from naive.venue import ZERO, List, Order, Venue, family
 
 
 def filled(venue: Venue, order: Order) -> None:
@@ -21,9 +23,20 @@ def filled(venue: Venue, order: Order) -> None:
 def arm_children(venue: Venue, group: List) -> None:
     """Rule 34: when the parent is filled whole."""
     for child in group.legs:
-        if child.is_live and arms(venue, group, child) and child.phase in ("pending", "resting"):
+        if not child.is_live or not arms(venue, group, child):
+            continue
+        if child.phase in ("pending", "resting"):
             child.phase = "queued"
             venue.queue.append(child)
+        elif child.phase == "armed" and not can_pay(venue, child):
+            child.phase = "over"
+            venue.emit("rejected", child, code="INSUFFICIENT_BALANCE")
+            ended(venue, child)
+
+
+def can_pay(venue: Venue, child: Order) -> bool:
+    needed = funds.need(child)
+    return needed == 0 or needed <= funds.free(venue, child.account, funds.asset(venue, child), family(child))
 
 
 def arms(venue: Venue, group: List, child: Order) -> bool:
@@ -33,7 +46,7 @@ def arms(venue: Venue, group: List, child: Order) -> bool:
     if venue.profile["oto_arms"] == "filled":
         return parent.open == 0
     before = child.armed or ZERO
-    child.armed = funds.floor_to_lot(venue, child, child.quantity * parent.executed / parent.quantity)
+    child.armed = max(before, funds.floor_to_lot(venue, child, child.quantity * parent.executed / parent.quantity))
     return child.armed > before
 
 
@@ -68,11 +81,8 @@ def ended(venue: Venue, order: Order) -> None:
     cancel_siblings(venue, order)
     if order is order.list.parent:
         for child in order.list.legs:
-            if (
-                child.is_live
-                and child.armed != child.quantity
-                and (child.armed is not None or child.phase == "pending")
-            ):
+            waits = child.phase == "pending" or (child.armed is not None and child.armed < child.quantity)
+            if child.is_live and child.open > 0 and waits:
                 keep_armed(venue, child)
 
 
@@ -87,13 +97,20 @@ def keep_armed(venue: Venue, child: Order) -> None:
     venue.emit("amended", child, quantity=child.quantity, price=child.price)
 
 
+def resize(order: Order, quantity: Decimal) -> None:
+    """Of a child that is armed in part what is armed stays so; one that is armed whole stays armed whole."""
+    if order.armed is not None:
+        order.armed = quantity if order.armed == order.quantity else min(order.armed, quantity)
+    order.quantity = quantity
+
+
 def amended(venue: Venue, order: Order) -> None:
     """Rule 31: amending one leg's quantity amends both."""
     if order.list is None:
         return
     for sibling in order.list.siblings(order):
         if sibling.open != order.open:
-            sibling.quantity += order.open - sibling.open
+            resize(sibling, sibling.quantity + order.open - sibling.open)
             sibling.shown = min(sibling.shown, sibling.open)
             if sibling.phase == "resting" and sibling.shown < min(
                 sibling.open, sibling.display_quantity or sibling.open

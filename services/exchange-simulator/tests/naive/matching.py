@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from decimal import ROUND_FLOOR, Decimal
 
+from bot4_common.money import plain
 from naive import funds, lists, reducing, stops
 from naive.venue import ZERO, Order, Venue, price_of
 
@@ -224,7 +225,19 @@ def prevent(venue: Venue, taker: Order, maker: Order) -> None:
         taker_account=taker.account,
     )
     of_taker, of_maker = lost.get(taker, ZERO), lost.get(maker, ZERO)
-    venue.prevented.append((taker.account, taker.id, maker.account, maker.id, of_taker, of_maker))
+    venue.prevented.append(
+        {
+            "at": venue.at,
+            "symbol": taker.symbol,
+            "price": plain(price),
+            "maker": maker.id,
+            "maker_account": maker.account,
+            "maker_quantity": plain(of_maker),
+            "taker": taker.id,
+            "taker_account": taker.account,
+            "taker_quantity": plain(of_taker),
+        }
+    )
     for order, quantity in lost.items():
         order.prevented += quantity
         order.spent += quantity * price

@@ -29,6 +29,7 @@ def cut(venue: Venue, order: Order, quantity: Decimal) -> None:
         matching.end(venue, order, "cancelled", "reduce_only")
         return
     order.quantity -= quantity
+    order.armed = None if order.armed is None else order.armed - quantity
     order.shown = min(order.shown, order.ready)
     venue.emit("trimmed", order, quantity=order.quantity)
 

@@ -16,11 +16,13 @@ def state(venue: Venue) -> dict[str, Any]:
             symbol: {"bids": queued(venue, symbol, "buy"), "asks": queued(venue, symbol, "sell")}
             for symbol in venue.instruments
         },
-        "prices": {symbol: [told(venue.last.get(symbol)), told(venue.mark.get(symbol))] for symbol in venue.instruments},
+        "prices": {
+            symbol: [told(venue.last.get(symbol)), told(venue.mark.get(symbol))] for symbol in venue.instruments
+        },
         "orders": {name(order): looks(order) for order in venue.live()},
         "positions": {f"{account} {symbol}": plain(net) for (account, symbol), net in venue.positions.items() if net},
         "balances": balances(venue) if funds.is_spot(venue) else {},
-        "prevented": [[*who, plain(one), plain(other)] for *who, one, other in venue.prevented],
+        "prevented": venue.prevented,
     }
 
 
@@ -43,7 +45,7 @@ def looks(order: Order) -> dict[str, str | None]:
         "trigger": told(stops.trigger_price(order)) if order.phase == "armed" else None,
         "quantity": plain(order.quantity),
         "executed": plain(order.executed),
-        "prevented": plain(order.prevented),
+        "prevented": venue.prevented,
         "open": plain(order.open),
         "shown": plain(order.shown) if order.phase == "resting" else None,
     }

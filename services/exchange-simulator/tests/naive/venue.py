@@ -88,7 +88,7 @@ class Order:
     @property
     def ready(self) -> Decimal:
         """What of it may trade by now: all that is open, but for a child that is armed in part."""
-        return self.open if self.armed is None else min(self.armed, self.quantity) - self.executed - self.prevented
+        return self.open if self.armed is None else self.armed - self.executed - self.prevented
 
     @property
     def is_by_amount(self) -> bool:
@@ -135,8 +135,7 @@ class Venue:
     last: dict[str, Decimal] = field(default_factory=dict)
     mark: dict[str, Decimal] = field(default_factory=dict)
     status: dict[str, str] = field(default_factory=dict)
-    # Taker's account and id, maker's account and id, what each of the two lost.
-    prevented: list[tuple[str, str, str, str, Decimal, Decimal]] = field(default_factory=list)
+    prevented: list[dict[str, Any]] = field(default_factory=list)
     counted: dict[tuple[str, int, int], int] = field(default_factory=dict)  # by account, window length and window
     events: list[Event] = field(default_factory=list)
 
