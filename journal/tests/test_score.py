@@ -407,8 +407,8 @@ def test_nothing_heard_is_nothing_scored() -> None:
 
 
 def test_a_clock_that_was_set_back_stands_still() -> None:
-    score = scored(true(5, "buy", "1"), believed(2, "buy", "2"), believed(7, "sell", "1"))
-    assert score.drift == [drift("2", times(2))]
+    score = scored(true(5, "buy", "1"), believed(2, "buy", "3"), believed(7, "sell", "2"))
+    assert score.drift == [drift("4", times(2))]
     assert (score.began_at, score.ended_at, score.frames) == (NOON + 5 * SECOND, NOON + 7 * SECOND, 3)
 
 

@@ -106,6 +106,7 @@ def fit(recording: Recording, start: MarketParameters) -> Report:
     seconds = steps / STEPS_PER_SECOND
     if (recording.prints or recording.changes) and seconds < SECONDS_MIN:
         raise TapeError(f"{seconds:g} s are too short, {SECONDS_MIN} s are needed")
+    takers = [each for each in takers if each.offset_ns < steps * STEP_NS]
     seen = _watch(recording, takers, steps) if recording.changes else _Seen()
     mids = seen.mids or _last_prices(recording, steps)
     fitting = _Fitting(start)
@@ -147,7 +148,9 @@ def _watch(recording: Recording, takers: list[_Taker], steps: int) -> _Seen:
     bids, asks = Ladder[float](1), Ladder[float](-1)
     seen = _Seen(behind={distance: [] for distance in DISTANCES_BPS})
     tick = _tick(recording)
-    moments_ns = sorted([(step * STEP_NS, -1) for step in range(steps)] + _comings(takers, steps))
+    moments_ns = sorted(
+        [(step * STEP_NS, -1) for step in range(steps)] + [(each.offset_ns, index) for index, each in enumerate(takers)]
+    )
     changed = 0
     for offset_ns, taker in moments_ns:
         # A taker meets what stood before it, a step begins with what is there by then.
@@ -165,11 +168,9 @@ def _watch(recording: Recording, takers: list[_Taker], steps: int) -> _Seen:
             _note(seen, best[0], best[1], tick)
             _note_behind(seen, bids, best[0][0])
             _note_behind(seen, asks, best[1][0])
+    # Until there is a mid, it is the first one.
+    seen.mids[:0] = seen.mids[:1] * (steps - len(seen.mids))
     return seen
-
-
-def _comings(takers: list[_Taker], steps: int) -> list[tuple[int, int]]:
-    return [(each.offset_ns, index) for index, each in enumerate(takers) if each.offset_ns < steps * STEP_NS]
 
 
 def _tick(recording: Recording) -> float:
@@ -258,8 +259,7 @@ class _Fitting:
         """
         counts = [0] * steps
         for each in takers:
-            if each.offset_ns < steps * STEP_NS:
-                counts[each.offset_ns // STEP_NS] += 1
+            counts[each.offset_ns // STEP_NS] += 1
         mean, variance = moments(counts)
         square = _log_above_one((variance - mean) / mean**2)
         memory = sum(_log_above_one(_covariance(counts, mean, lag) / mean**2) for lag in range(1, LAGS + 1))
@@ -272,7 +272,9 @@ class _Fitting:
         self._fits["takers in a step"] = Fit(distance, steps)
 
     def sizes(self, takers: list[_Taker]) -> None:
-        own = [each.notional for each in takers if each.touch is None or each.quantity < LOOKING_FROM * each.touch]
+        looked_on = [each for each in takers if each.touch]
+        own = [each.notional for each in looked_on if each.quantity < LOOKING_FROM * (each.touch or 0.0)]
+        own = own if looked_on else [each.notional for each in takers]
         self._of_takers["size"] = self._amounts("size of a taker", own, self._start.takers.size)
 
     def ratios(self, takers: list[_Taker]) -> None:
@@ -325,17 +327,16 @@ class _Fitting:
     def spread(self, ticks: list[int]) -> None:
         wide = [each - 1.0 for each in ticks if each > 1]
         self._of_makers["tight"] = 1.0 - len(wide) / len(ticks)
-        spells = sum(after > 1 and before == 1 for before, after in pairwise(ticks))
-        if len(set(wide)) < 2 or not spells:
+        if not wide:
             return
         mean, square = moments([log(each) for each in wide])
-        self._of_makers |= {
-            "wide_ticks_median": exp(mean),
-            "wide_sigma": sqrt(square),
+        self._of_makers |= {"wide_ticks_median": exp(mean), "wide_sigma": sqrt(square)}
+        if square:
+            self._compare("spread beyond a tick", wide, log_normal_cdf(exp(mean), sqrt(square)))
+        spells = sum(after > 1 and before == 1 for before, after in pairwise(ticks))
+        if spells:
             # Roughly: as long as the spread stays wide on average.
-            "spread_half_life_seconds": len(wide) / spells / STEPS_PER_SECOND,
-        }
-        self._compare("spread beyond a tick", wide, log_normal_cdf(exp(mean), sqrt(square)))
+            self._of_makers["spread_half_life_seconds"] = len(wide) / spells / STEPS_PER_SECOND
 
     def touch(self, touches: list[float]) -> None:
         self._of_makers["touch"] = self._amounts("depth at the touch", touches, self._start.makers.touch)
@@ -384,8 +385,8 @@ def _log_above_one(value: float) -> float:
 
 
 def _beta(sample: list[float]) -> Beta | None:
-    """By the method of moments; none where the sample has too little of a distribution."""
-    if len(set(sample)) < 2:
+    """By the method of moments; none where fewer than three values, of which two may be the ends, tell no shape."""
+    if len(set(sample)) < 3:
         return None
     return Beta(*beta_of_moments(*moments(sample)))
 

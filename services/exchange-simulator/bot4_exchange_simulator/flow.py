@@ -110,6 +110,8 @@ class Makers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     behind: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
+        if min(self.reversion_half_life_seconds, self.anchor_half_life_seconds) <= 0.0:
+            raise ValueError("reversion_half_life_seconds and anchor_half_life_seconds are above zero")
         if self.volatility_bps**2 <= _moved(self.anchor_bps, self.anchor_half_life_seconds, 1.0):
             raise ValueError("the anchor alone moves more than volatility_bps")
         if not 0.0 <= self.tight <= 1.0:

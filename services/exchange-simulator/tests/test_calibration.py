@@ -163,6 +163,17 @@ def test_prints_of_one_side_at_one_instant_are_one_taker() -> None:
     assert fit(Recording(prints=doubled, changes=made().changes), shipped()).fits == report().fits
 
 
+def test_a_spread_that_is_always_the_same_is_that_wide() -> None:
+    always = Change(
+        0, ((Decimal("99.99"), Decimal(2)), (Decimal("99.5"), Decimal(1))), ((Decimal("100.02"), Decimal(3)),)
+    )
+    changes = (always, Change(100 * 10**9, ((Decimal("99.99"), Decimal(5)),), ()))
+    found = fit(Recording(prints=(), changes=changes), shipped()).parameters.makers
+    assert (found.tight, found.wide_sigma) == (0.0, 0.0)
+    assert found.wide_ticks_median == pytest.approx(2.0)
+    assert found.touch == shipped().makers.touch  # three sizes tell no shape
+
+
 def test_what_is_too_short_is_refused() -> None:
     with pytest.raises(TapeError, match="9 takers are too few"):
         fit(

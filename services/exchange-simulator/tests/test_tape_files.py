@@ -14,6 +14,7 @@ import pytest
 
 from bot4_exchange_simulator.calibration import toml
 from bot4_exchange_simulator.flow import MarketParameters, shipped
+from bot4_exchange_simulator.liquidity import STEP_NS
 from bot4_exchange_simulator.replay import Replay
 from bot4_exchange_simulator.tape import TapeError
 from bot4_exchange_simulator.tape_files import calibrate, read, record
@@ -149,10 +150,11 @@ def test_the_figures_that_come_along_are_those_of_the_captures() -> None:
 
 @captures
 def test_a_replay_of_the_captures_shows_a_market() -> None:
-    market = Replay(record(BOTH), Decimal("0.01"), Decimal("0.00001"))
-    steps = [market.step(number) for number in range(3_250)]
+    whole, lot = record(BOTH), Decimal("0.00001")
+    market = Replay(whole, Decimal("0.01"), lot)
+    steps = [market.step(number) for number in range(whole.prints[-1].offset_ns // STEP_NS + 1)]
     assert all(step.bids and step.asks and step.bids[0][0] < step.asks[0][0] for step in steps)
-    assert sum(len(step.flow) for step in steps) == 7_134
+    assert sum(taken.quantity for step in steps for taken in step.flow) == sum(p.quantity // lot for p in whole.prints)
     assert sum(len(step.bids) for step in steps) / len(steps) > 80
 
 

@@ -69,7 +69,7 @@ class Terms(Written, frozen=True, kw_only=True):
     extreme: int = 0  # of a trailing stop that is active; 0: it is not, or does not trail
 
 
-class ListImage(Written, kw_only=True):
+class ListImage(Written, frozen=True, kw_only=True):
     """A list and those of its orders that live."""
 
     id: str

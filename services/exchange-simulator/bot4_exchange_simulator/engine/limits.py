@@ -1,4 +1,4 @@
-"""May this account send another order, may this address send another request? (47, 48)"""
+"""May this account send another order? (47)"""
 
 from __future__ import annotations
 
@@ -41,49 +41,3 @@ class OrderCount:
             if window != self.windows[index]:
                 self.windows[index] = window
                 self.counts[index] = 0
-
-
-class RequestWeight:
-    """The request weight that one address has used (48).
-
-    Beyond the limit of a window the answer is 429, to be tried again when the window ends. Whoever goes on all the
-    same is banned (418), each time twice as long, up to a limit.
-    """
-
-    __slots__ = ("_ban", "_banned_until", "_bans", "_length", "_limit", "_patience", "_used", "_warned", "_window")
-
-    def __init__(self, length: int, limit: int, patience: int, ban: int, ban_max: int) -> None:
-        """Times in ns. `patience`: how many requests in a window may be answered by 429 before the next is a ban."""
-        self._length = length
-        self._limit = limit
-        self._patience = patience
-        self._ban = (ban, ban_max)
-        self._window = -1
-        self._used = 0
-        self._warned = 0
-        self._bans = 0
-        self._banned_until = 0
-
-    def ask(self, now: int, weight: int) -> tuple[int, int]:
-        """The HTTP status, 200, 429 or 418, and with the last two the ns after which to try again."""
-        if now < self._banned_until:
-            return 418, self._banned_until - now
-        window = now // self._length
-        if window != self._window:
-            self._window, self._used, self._warned = window, 0, 0
-        if self._used + weight <= self._limit:
-            self._used += weight
-            return 200, 0
-        self._warned += 1
-        if self._warned <= self._patience:
-            return 429, (window + 1) * self._length - now
-        first, longest = self._ban
-        lasts = min(first << self._bans, longest)
-        # Once the longest is reached there is nothing left to count, and the shift stays small.
-        self._bans += lasts < longest
-        self._banned_until = now + lasts
-        return 418, lasts
-
-    @property
-    def used(self) -> int:
-        return self._used

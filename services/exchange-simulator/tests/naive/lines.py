@@ -307,7 +307,9 @@ def balances(venue: Venue, command: Command) -> None:
         free={asset: plain(held[asset] - claimed.get(asset, ZERO)) for asset in sorted(held)},
         locked={asset: plain(claimed.get(asset, ZERO)) for asset in sorted(held)},
         positions={
-            symbol: plain(net) for (name, symbol), net in sorted(venue.positions.items()) if name == account.name and net
+            symbol: plain(net)
+            for (name, symbol), net in sorted(venue.positions.items())
+            if name == account.name and net
         },
     )
 

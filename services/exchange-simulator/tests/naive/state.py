@@ -45,7 +45,7 @@ def looks(order: Order) -> dict[str, str | None]:
         "trigger": told(stops.trigger_price(order)) if order.phase == "armed" else None,
         "quantity": plain(order.quantity),
         "executed": plain(order.executed),
-        "prevented": venue.prevented,
+        "prevented": plain(order.prevented),
         "open": plain(order.open),
         "shown": plain(order.shown) if order.phase == "resting" else None,
     }
