@@ -42,6 +42,7 @@ commands.add_typer(projection_commands, name="projections", help="The tables in 
 commands.add_typer(drill_commands, name="drill", help="Break a running system and see whether it mends.")
 commands.add_typer(venue_commands, name="venue", help="The simulated venue: its engine, its market, its faults.")
 
+MarketKind = Literal["tape", "agents", "replay"]
 Account = Annotated[str, typer.Option(help="Whose orders: `demo`, `strategies` or `drill`.")]
 
 
@@ -59,9 +60,15 @@ def up(
     port: Annotated[int, typer.Option(help="Where the REST interface listens.", min=1, max=65535)] = 8080,
     detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready; stop with `bot4 down`.")] = False,
     seed: Annotated[int, typer.Option(help="Decides the synthetic market and the faults.")] = 1,
+    market: Annotated[
+        MarketKind, typer.Option(help="What moves the market: a tape of trades, agents, or recorded trades and depth.")
+    ] = "tape",
     tape: Annotated[
-        Path | None,
-        typer.Option(help="Recorded trades for the market: a Binance public trades or aggTrades file.", dir_okay=False),
+        list[Path] | None,
+        typer.Option(
+            help="What was recorded: Binance's public trade files, or captures of its streams; may be repeated.",
+            dir_okay=False,
+        ),
     ] = None,
     faults: Annotated[
         bool, typer.Option("--faults", help="Latency and lost messages on the line to the venue.")
@@ -77,9 +84,8 @@ def up(
 
     starting.make_folder(data)
     starting.refuse_second(data)
-    if tape is not None:
-        _check_tape(tape)
-    plan = planned(data, port, seed, tape, faults, attached=not detach)
+    _check_recorded(market, tape or [])
+    plan = planned(data, port, seed, tape or [], faults, attached=not detach, market=market)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     supervisor = starting.start(plan)
@@ -420,13 +426,23 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _check_tape(path: Path) -> None:
+def _check_recorded(market: MarketKind, files: list[Path]) -> None:
+    """Before anything is started: what a venue could not read would keep it from ever being ready."""
+    if market == "replay" and not files:
+        raise Trouble("a replay needs what was recorded: name it with --tape")
+    if market == "agents" and files:
+        raise Trouble("agents need no --tape: `bot4 venue calibrate` fits them to one")
+    if not files:
+        return
     from bot4_exchange_simulator import tape_files
     from bot4_exchange_simulator.tape import TapeError
 
     try:
-        with meanwhile.status(f"Reading {path}"):
-            tape_files.read(path)
+        with meanwhile.status("Reading what was recorded"):
+            if market == "replay":
+                tape_files.record(files)
+            else:
+                tape_files.read(files[0])
     except TapeError as error:
         raise Trouble(str(error)) from None
 

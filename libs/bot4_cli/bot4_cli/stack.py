@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,8 @@ class Plan(msgspec.Struct, kw_only=True):
     ports: dict[str, int]
     secrets: Secrets
     seed: int
-    tape: str | None
+    market: str
+    tape: list[str]
     faults: bool
     # Whether the system ends with the command that started it.
     attached: bool
@@ -97,7 +98,13 @@ class Program:
 
 
 def planned(
-    data: Path, port: int, seed: int = 1, tape: Path | None = None, faults: bool = False, attached: bool = False
+    data: Path,
+    port: int,
+    seed: int = 1,
+    tape: Sequence[Path] = (),
+    faults: bool = False,
+    attached: bool = False,
+    market: str = "tape",
 ) -> Plan:
     """Raises `Trouble` when `port` is taken."""
     if not is_free(port):
@@ -108,7 +115,8 @@ def planned(
         ports={**dict(zip(names, free_ports(len(names)), strict=True)), "gateway": port},
         secrets=kept_secrets(data),
         seed=seed,
-        tape=None if tape is None else str(tape.resolve()),
+        market=market,
+        tape=[str(path.resolve()) for path in tape],
         faults=faults,
         attached=attached,
     )
@@ -216,8 +224,9 @@ def _own(plan: Plan, name: str) -> dict[str, str]:
         case "journal":
             return {"BOT4_DATABASE_URL": plan.database_url, "BOT4_ARCHIVE_DIR": plan.archive_dir}
         case "exchange-simulator":
-            tape = {} if plan.tape is None else {"BOT4_TAPE": plan.tape}
-            return {"BOT4_SEED": str(plan.seed), "BOT4_FAULTS": str(plan.faults).lower(), **tape}
+            tape = {"BOT4_TAPE": ",".join(plan.tape)} if plan.tape else {}
+            market = {"BOT4_MARKET": plan.market, "BOT4_SEED": str(plan.seed)}
+            return {**market, "BOT4_FAULTS": str(plan.faults).lower(), **tape}
     return {}
 
 

@@ -47,8 +47,13 @@ def test_the_gateway_listens_where_it_was_asked_to_and_knows_the_keys(plan: Plan
 
 
 def test_only_the_venue_knows_seed_tape_and_faults(tmp_path: Path) -> None:
-    planning = planned(tmp_path, free_ports(1)[0], seed=7, tape=Path("tape.csv"), faults=True)
-    asked = {"BOT4_SEED": "7", "BOT4_TAPE": str(Path("tape.csv").resolve()), "BOT4_FAULTS": "true"}
+    planning = planned(tmp_path, free_ports(1)[0], seed=7, tape=[Path("tape.csv")], faults=True, market="replay")
+    asked = {
+        "BOT4_MARKET": "replay",
+        "BOT4_SEED": "7",
+        "BOT4_TAPE": str(Path("tape.csv").resolve()),
+        "BOT4_FAULTS": "true",
+    }
     for program in programs(planning):
         told = {name: value for name, value in program.environment.items() if name in asked}
         assert told == (asked if program.name == "exchange-simulator" else {})
