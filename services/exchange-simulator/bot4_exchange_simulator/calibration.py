@@ -329,9 +329,10 @@ class _Fitting:
         self._of_makers["tight"] = 1.0 - len(wide) / len(ticks)
         if not wide:
             return
+        varies = len(set(wide)) > 1
         mean, square = moments([log(each) for each in wide])
-        self._of_makers |= {"wide_ticks_median": exp(mean), "wide_sigma": sqrt(square)}
-        if square:
+        self._of_makers |= {"wide_ticks_median": exp(mean), "wide_sigma": sqrt(square) if varies else 0.0}
+        if varies:
             self._compare("spread beyond a tick", wide, log_normal_cdf(exp(mean), sqrt(square)))
         spells = sum(after > 1 and before == 1 for before, after in pairwise(ticks))
         if spells:

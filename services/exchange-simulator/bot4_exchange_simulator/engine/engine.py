@@ -1119,11 +1119,12 @@ class Engine:
             self._reclaim(order)
             if order.list is not None:
                 self._amend_siblings(order)
+            # 39: it, or a sibling, may have grown.
+            if order.holding().reducing:
+                self._trim(order.holding())
         if comes_anew:
             # 1: it comes to the market anew, and takes what it crosses.
             self._take_turn(order)
-        elif order.reduce_only and order.holding().reducing:
-            self._trim(order.holding())
         if self._queue or self._elects_quotes:
             self._settle()
 
@@ -1138,10 +1139,10 @@ class Engine:
         if code:
             return code
         if order.tracked and order.account.limited and self._settles and order.where != WAITING:
-            wanted = need(order, leaves, price)
+            wanted = need(order, armed_of(order, leaves), price)
             if order.list is not None:
                 for sibling in order.list.siblings(order):
-                    wanted = max(wanted, need(sibling, leaves, sibling.price))
+                    wanted = max(wanted, need(sibling, armed_of(sibling, leaves), sibling.price))
             if wanted > order.account.free(asset_of(order)) + claimed(order):
                 return "INSUFFICIENT_BALANCE"
         if not order.plain and order.post_only and order.where == RESTING and order.market.crosses(order.buy, price):
@@ -1150,18 +1151,14 @@ class Engine:
 
     def _resize(self, order: Order, left: int) -> None:
         """Gives it that many lots still to be traded. 20: what is hidden shrinks first."""
-        held = 0 if order.plain else order.held
-        if held:
-            # What is armed stays armed, as far as the new size goes.
-            order.held = max(0, left - order.leaves)
-            left -= order.held
-        order.leaves = left
+        armed = armed_of(order, left)
+        if not order.plain:
+            order.held = left - armed
+        order.leaves = armed
         order.quantity = left + order.executed + order.prevented
-        if held:
-            order.quantity += order.held
-        if order.where == RESTING and order.shown > left:
-            order.level.shown -= order.shown - left
-            order.shown = left
+        if order.where == RESTING and order.shown > armed:
+            order.level.shown -= order.shown - armed
+            order.shown = armed
 
     def _amend_siblings(self, order: Order) -> None:
         """31: amending one leg's quantity amends both."""
@@ -1267,6 +1264,11 @@ class Engine:
 
 def turn(elected: Elected) -> tuple[int, int, int]:
     return elected[0], elected[1], elected[2]
+
+
+def armed_of(order: Order, left: int) -> int:
+    """How much of a new size is armed. What is armed in part stays so; what is armed whole stays armed whole."""
+    return left if order.plain or order.held == 0 else min(order.leaves, left)
 
 
 def displayed(side: Side, bound: int, wanted: int) -> int:

@@ -199,8 +199,7 @@ def amend(venue: Venue, command: Command) -> None:
     lists.amended(venue, order)
     if order.phase == "resting" and not keeps_place:
         queue(venue, order)  # rule 1: it comes to the book anew
-    elif order.reduce_only:
-        reducing.trim(venue, order.account, order.symbol)
+    reducing.trim(venue, order.account, order.symbol)  # rule 39: it, or a sibling, may have grown
 
 
 def replace(venue: Venue, command: Command) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
-from naive import funds, matching, reducing, stops
+from naive import funds, lists, matching, reducing, stops
 from naive.venue import STOPS, ZERO, Order, Venue, family
 
 
@@ -212,19 +212,26 @@ def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decima
         return "BAD_FIELD"
     if quantity is not None and quantity < order.executed + order.prevented:
         return "BELOW_FILLED"
-    wanted = replace(order, quantity=quantity or order.quantity, price=price or order.price)
+    wanted = resized(order, quantity or order.quantity)
+    wanted.price = price or order.price
     if wanted.display_quantity is not None:
         wanted.display_quantity = min(wanted.display_quantity, wanted.quantity)  # rule 20: the shown part shrinks last
     if wanted.open == 0:
         return None
     if code := of_fields(venue, wanted) or of_filters(venue, wanted):
         return code
-    siblings = [replace(each, quantity=each.quantity + wanted.open - each.open) for each in family(order)[1:]]
+    siblings = [resized(each, each.quantity + wanted.open - each.open) for each in family(order)[1:]]
     if order.phase != "pending" and not can_pay(venue, [wanted, *siblings], family(order)):
         return "INSUFFICIENT_BALANCE"
     if order.post_only and order.phase == "resting" and matching.crosses(venue, wanted):
         return "POST_ONLY_WOULD_CROSS"
     return None
+
+
+def resized(order: Order, quantity: Decimal) -> Order:
+    copy = replace(order)
+    lists.resize(copy, quantity)
+    return copy
 
 
 def of_replacement(venue: Venue, new: Order, old: Order | None) -> str | None:
