@@ -23,6 +23,11 @@ from bot4_exchange_simulator.quoting import Add, Pull, Resize, Standing, requote
 MARKET = "market"
 
 
+def admit_market(engine: Engine) -> None:
+    """A print on a tape may be a small part of the order that caused it, and a level many people's."""
+    engine.account(MARKET).free_of_limits()
+
+
 def list_instruments(engine: Engine, instruments: Mapping[str, Instrument]) -> None:
     """Lists what is not listed yet; filters of what is are brought up to date."""
     for instrument in instruments.values():
@@ -76,26 +81,20 @@ def move_market(engine: Engine, instrument: Instrument, moved: VenueMarketMoved)
     mine = [order for order in account.orders.values() if order.market is market]
     for change in requote(
         [_standing(order) for order in mine],
-        _wanted(market, instrument, moved.bids),
-        _wanted(market, instrument, moved.asks),
+        _in_steps(instrument, moved.bids),
+        _in_steps(instrument, moved.asks),
     ):
         match change:
             case Pull():
                 engine.cancel(account, change.id)
             case Resize():
-                order = account.orders[change.id]
-                total = order.executed + change.lots
-                if total < _tradable(market, total, order.price):
-                    engine.cancel(account, change.id)  # the venue has no orders so small
-                else:
-                    engine.amend(account, change.id, total, -1)
+                engine.amend(account, change.id, account.orders[change.id].executed + change.lots, -1)
             case Add():
                 id = f"{MARKET}/{moved.symbol}/{change.side}/{change.price}/{moved.step}"
                 engine.place(EngineOrder(id, account, market, change.side == "buy", change.lots, change.price))
     for number, (side, price, quantity) in enumerate(moved.flow):
-        ticks = instrument.ticks(price)
-        lots = _tradable(market, instrument.lots(quantity), ticks)
         id = f"{MARKET}/{moved.symbol}/{moved.step}/{number}"
+        lots, ticks = instrument.lots(quantity), instrument.ticks(price)
         taker = EngineOrder(id, account, market, side == "buy", lots, ticks)
         taker.qualify(LIMIT, IOC)
         engine.place(taker)
@@ -105,15 +104,8 @@ def _standing(order: EngineOrder) -> Standing:
     return Standing(order.id, "buy" if order.buy else "sell", order.price, order.leaves, order.behind is None)
 
 
-def _wanted(market: Market, instrument: Instrument, quotes: list[tuple[Decimal, Decimal]]) -> list[tuple[int, int]]:
-    levels = [(instrument.ticks(price), instrument.lots(quantity)) for price, quantity in quotes]
-    return [(ticks, _tradable(market, lots, ticks)) for ticks, lots in levels]
-
-
-def _tradable(market: Market, lots: int, ticks: int) -> int:
-    """As many lots as an order must have: a print on a tape may be a small part of the order that caused it."""
-    filters = market.filters
-    return min(filters.quantity_max, max(lots, filters.quantity_min, -(-filters.notional_min // ticks)))
+def _in_steps(instrument: Instrument, quotes: list[tuple[Decimal, Decimal]]) -> list[tuple[int, int]]:
+    return [(instrument.ticks(price), instrument.lots(quantity)) for price, quantity in quotes]
 
 
 def _advance(engine: Engine, at: int) -> None:

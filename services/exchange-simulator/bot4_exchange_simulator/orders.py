@@ -20,7 +20,7 @@ from bot4_exchange_simulator.engine.image import restore as restore_engine
 from bot4_exchange_simulator.engine.profile import Profile
 from bot4_exchange_simulator.faults import Spell, held_after
 from bot4_exchange_simulator.limits import Door
-from bot4_exchange_simulator.matching import list_instruments
+from bot4_exchange_simulator.matching import admit_market, list_instruments
 
 # Finished orders are remembered this long, in orders, for queries and against a second acceptance of the same id.
 FINISHED_KEPT = 20_000
@@ -186,6 +186,7 @@ def save(state: State) -> Saved:
 def opened(profile: Profile, instruments: Mapping[str, Instrument]) -> State:
     """A venue where nothing has happened."""
     engine = Engine(profile)
+    admit_market(engine)
     list_instruments(engine, instruments)
     return State(engine)
 

@@ -123,14 +123,15 @@ def looks(order: Order) -> dict[str, str | None]:
     market = order.market
     held = 0 if order.plain else order.held
     trigger = trigger_level(order) if order.where == WATCHING else 0
+    by_amount = not order.plain and order.budget >= 0  # then nobody knows its quantity
     return {
         "where": PLACES.get(order.where, "pending"),
         "price": priced(market, order.price),
         "trigger": plain(market.tick * trigger / BPS) if trigger else None,
-        "quantity": plain(market.lot * order.quantity),
+        "quantity": None if by_amount else plain(market.lot * order.quantity),
         "executed": plain(market.lot * order.executed),
         "prevented": plain(market.lot * order.prevented),
-        "open": plain(market.lot * (order.leaves + held)),
+        "open": None if by_amount else plain(market.lot * (order.leaves + held)),
         "shown": plain(market.lot * order.shown) if order.where == RESTING else None,
     }
 

@@ -198,7 +198,7 @@ def lists(choices: Choices, story: Story, orders: Sequence[Order]) -> Command:
     if kind in ("oto", "otoco"):
         together.append(choices.of((limit, limit, market, taking))(choices, story.at))
     if kind == "oto":
-        together.append(choices.of((limit, iceberg, market, stop, trailing))(choices, story.at))
+        together.append(choices.of((limit, iceberg, market, stop, trailing, market_by_amount))(choices, story.at))
     else:
         together.extend(legs(choices, story.at, kind == "ouo"))
     named = [{**order, "id": story.name(choices, account)} for order in together]
@@ -260,8 +260,10 @@ def status(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
 
 
 def fund(choices: Choices, _: Story, __: Sequence[Order]) -> Command:
-    """A deposit, a withdrawal, or a first word on what the account has."""
-    return {"do": "account", "account": choices.of(ACCOUNTS), **balances(choices)}
+    """A deposit, a withdrawal, a first word on what the account has, or another trade group."""
+    group = choices.of((None, None, "family", "friends"))
+    held = {} if choices.seldom(4) else balances(choices)
+    return {"do": "account", "account": choices.of(ACCOUNTS), **held, "trade_group": group}
 
 
 def time(_: Choices, __: Story, ___: Sequence[Order]) -> Command:

@@ -37,6 +37,7 @@ from bot4_common.messages.venue import (
     VenueTraded,
 )
 from bot4_exchange_simulator.domain import ACKNOWLEDGE_EVERY, Venue
+from bot4_exchange_simulator.engine.profile import shipped
 from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile, Scheduled
 from bot4_exchange_simulator.latency import LatencyProfile, Leg
 from bot4_exchange_simulator.limits import Limit, RequestLimits
@@ -806,3 +807,19 @@ def decided_by(scenario: Scenario[State]) -> Venue:
 def quotes(scenario: Scenario[State]) -> list[Quote]:
     told = decided_by(scenario).pulse(scenario.state, scenario.now)
     return [each.spoken.event for each in told if isinstance(each.spoken.event, Quote)]
+
+
+def test_a_venue_that_counts_orders_does_not_count_those_of_the_rest_of_the_market() -> None:
+    """Its quotes and takers come on every step, and are smaller than a client's order may be."""
+    spot = shipped("binance-spot")
+    liquidity = Liquidity(TAPE, COIN.tick, COIN.lot, seed=1)
+    market = Venue(
+        "sim",
+        {"COIN": msgspec.structs.replace(COIN, quantity_min=Decimal(500))},
+        {"COIN": liquidity},
+        Line(1, PERFECT),
+        spot,
+    )
+    scenario = Scenario(market, stream=SESSION).when(Tick(at=NOON))
+    for _ in range(10):
+        step(scenario).then(event(VenueMarketMoved), TRADED)

@@ -42,19 +42,38 @@ class Holding:
 class Account:
     """Who trades. Until somebody says what it has, it has no end of everything."""
 
-    __slots__ = ("count", "group", "holdings", "limited", "lists", "locked", "name", "orders", "totals", "watched")
+    __slots__ = (
+        "count",
+        "exempt",
+        "group",
+        "holdings",
+        "limited",
+        "lists",
+        "locked",
+        "name",
+        "orders",
+        "totals",
+        "watched",
+    )
 
     def __init__(self, name: str, group: int, count: OrderCount | None) -> None:
         self.name = name
         self.group = group  # equal groups are one self (41)
         self.count: OrderCount | None = count
         self.watched = count is not None  # whether its orders concern more than the book
+        self.exempt = False  # whether filters and counts do not concern it
         self.orders: dict[str, Order] = {}
         self.lists: dict[str, OrderList] = {}
         self.holdings: dict[str, Holding] = {}
         self.limited = False
         self.totals: dict[str, int] = {}
         self.locked: dict[str, int] = {}
+
+    def free_of_limits(self) -> None:
+        """Neither filters nor counts concern it: it is many people's, of whom only the sum is known."""
+        self.exempt = True
+        self.count = None
+        self.watched = self.limited
 
     def holding(self, market: Market) -> Holding:
         holding = self.holdings.get(market.symbol)

@@ -297,6 +297,8 @@ class Engine:
 
     def _terms_flaw(self, order: Order, quantity: int, price: int) -> str:
         """What the order says of itself, then the filters of its symbol."""
+        if order.account.exempt:
+            return ""
         filters = order.market.filters
         if not order.plain:
             code = self._own_flaw(order, quantity, price)
@@ -834,8 +836,8 @@ class Engine:
         """How many more lots of a child its parent's fills arm, in whole lots and in proportion where it is so."""
         parent = group.parent
         assert parent is not None
-        if not self._proportional:
-            return child.held
+        if not self._proportional or child.budget >= 0:
+            return child.held if parent.leaves == 0 else 0  # an amount is not divided
         return min(
             child.held, max(0, child.quantity * parent.executed // parent.quantity - (child.quantity - child.held))
         )

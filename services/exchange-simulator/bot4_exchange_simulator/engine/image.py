@@ -87,6 +87,7 @@ class HoldingImage(Written, frozen=True, kw_only=True):
 class AccountImage(Written, frozen=True, kw_only=True):
     name: str
     group: int
+    exempt: bool = False
     limited: bool = False
     watched: bool = False
     totals: dict[str, int] = {}
@@ -214,6 +215,7 @@ def _account_image(account: Account, expiry_numbers: dict[Order, int]) -> Accoun
     return AccountImage(
         name=account.name,
         group=account.group,
+        exempt=account.exempt,
         limited=account.limited,
         watched=account.watched,
         totals=dict(account.totals),
@@ -335,6 +337,8 @@ def _market(written: MarketImage) -> Market:
 def _restore_account(engine: Engine, written: AccountImage) -> None:
     account = engine.account(written.name)
     account.group = written.group
+    if written.exempt:
+        account.free_of_limits()
     account.limited = written.limited
     account.watched = written.watched
     account.totals = dict(written.totals)

@@ -40,10 +40,11 @@ def can_pay(venue: Venue, child: Order) -> bool:
 
 
 def arms(venue: Venue, group: List, child: Order) -> bool:
-    """Rule 34: whole, when the parent is filled; or on some venues in proportion, in whole lots, as it is filled."""
+    """Rule 34: whole, when the parent is filled; or on some venues in proportion, in whole lots, as it is filled. An
+    amount is not divided."""
     parent = group.parent
     assert parent is not None
-    if venue.profile["oto_arms"] == "filled":
+    if venue.profile["oto_arms"] == "filled" or child.is_by_amount:
         return parent.open == 0
     before = child.armed or ZERO
     child.armed = max(before, funds.floor_to_lot(venue, child, child.quantity * parent.executed / parent.quantity))

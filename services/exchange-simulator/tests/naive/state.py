@@ -43,10 +43,10 @@ def looks(order: Order) -> dict[str, str | None]:
         "where": order.phase,
         "price": told(order.price),
         "trigger": told(stops.trigger_price(order)) if order.phase == "armed" else None,
-        "quantity": plain(order.quantity),
+        "quantity": None if order.is_by_amount else plain(order.quantity),
         "executed": plain(order.executed),
         "prevented": plain(order.prevented),
-        "open": plain(order.open),
+        "open": None if order.is_by_amount else plain(order.open),
         "shown": plain(order.shown) if order.phase == "resting" else None,
     }
 
