@@ -44,7 +44,7 @@ class Driven(Protocol):
     def state(self) -> dict[str, Any]: ...
 
 
-def driven(engine: str, profile: str = "binance-spot", changes: dict[str, Any] | None = None) -> Driven:
+def driven(engine: str, profile: str = "default", changes: dict[str, Any] | None = None) -> Driven:
     return (Fast if engine == "fast" else Naive)(profile, changes or {})
 
 
@@ -65,7 +65,7 @@ class Naive:
 
 
 class Fast:
-    def __init__(self, profile: str = "binance-spot", changes: dict[str, Any] | None = None) -> None:
+    def __init__(self, profile: str = "default", changes: dict[str, Any] | None = None) -> None:
         self.profile = shipped(profile, **(changes or {}))
         self.session = Session(self.profile)
 

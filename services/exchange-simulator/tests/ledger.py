@@ -155,8 +155,9 @@ class Ledger:
         known.resize(Decimal(event["quantity"]))
 
     def _close_amounts(self) -> None:
-        """An order by amount is over with its command; that it is filled needs no event."""
-        for known in [known for known in self.live.values() if known.terms.get("quote_quantity") is not None]:
+        """An order by amount that has bought something is over with its command; that it is filled needs no event."""
+        filled = [known for known in self.live.values() if not known.quantity.is_finite() and known.executed]
+        for known in filled:
             self._end(known)
 
     def _cancelled(self, event: Event) -> None:

@@ -21,7 +21,7 @@ compared = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
-profiles = st.sampled_from(["binance-spot", "margined"])
+profiles = st.sampled_from(["default", "margined", "binance-spot"])
 # A venue with another answer to one or several of the rules on which venues differ.
 changes = st.fixed_dictionaries(
     {},

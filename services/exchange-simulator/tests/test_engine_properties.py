@@ -33,9 +33,10 @@ searched = settings(
 
 venues = st.sampled_from(
     [
-        ("binance-spot", {}),
+        ("default", {}),
         ("margined", {}),
-        ("binance-spot", {"order_windows": [[20, 6]]}),
+        ("binance-spot", {}),
+        ("default", {"order_windows": [[20, 6]]}),
         ("default", {"iceberg_refresh": "after_sweep", "stop_trigger": "quote"}),
         ("default", {"oto_arms": "proportional", "stop_already_passed": "fire"}),
     ]

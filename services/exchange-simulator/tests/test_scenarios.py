@@ -25,7 +25,7 @@ class Step:
 
 @dataclass
 class Scenario:
-    profile: str = "binance-spot"
+    profile: str = "default"
     changes: dict[str, Any] = field(default_factory=dict)
     open: str | None = None  # why it is known to fail
     steps: list[Step] = field(default_factory=list)

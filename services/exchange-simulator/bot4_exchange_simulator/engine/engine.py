@@ -1133,6 +1133,8 @@ class Engine:
     def _amend_flaw(self, order: Order, total: int, price: int, leaves: int, flaw: str) -> str:
         if order.market.status != OPEN:
             return "MARKET_NOT_OPEN"
+        if not order.plain and order.budget >= 0:
+            return "BAD_FIELD"  # it has neither a quantity nor a price
         if leaves < 0:
             return "BELOW_FILLED"  # 10
         if flaw or leaves == 0:

@@ -55,7 +55,7 @@ def cancel_siblings(venue: Venue, order: Order) -> None:
     assert order.list is not None
     for sibling in order.list.siblings(order):
         sibling.phase = "over"
-        venue.emit("cancelled", sibling, reason="list", quantity=sibling.open)
+        venue.emit("cancelled", sibling, reason="list", quantity=sibling.told_open)
 
 
 def reduce_siblings(venue: Venue, order: Order) -> None:
@@ -92,7 +92,7 @@ def keep_armed(venue: Venue, child: Order) -> None:
     left = child.open if child.armed is None else child.ready
     if child.phase == "pending":
         child.phase = "over"
-        venue.emit("cancelled", child, reason="list", quantity=child.open)
+        venue.emit("cancelled", child, reason="list", quantity=child.told_open)
         return
     child.quantity -= child.open - left
     venue.emit("amended", child, quantity=child.quantity, price=child.price)

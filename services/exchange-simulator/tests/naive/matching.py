@@ -159,7 +159,7 @@ def rest(venue: Venue, order: Order) -> None:
 def end(venue: Venue, order: Order, event: str, reason: str) -> None:
     """An order ends unfilled, and its list hears of it."""
     order.phase = "over"
-    venue.emit(event, order, reason=reason, quantity=None if order.is_by_amount else order.open)
+    venue.emit(event, order, reason=reason, quantity=order.told_open)
     lists.ended(venue, order)
 
 

@@ -23,7 +23,13 @@ DAY = 86_400_000_000_000
 
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    "binance-spot": {"order_windows": [[10_000_000_000, 100], [DAY, 200_000]]},
+    "binance-spot": {
+        "reduce_only": False,
+        "cancels_on_disconnect": False,
+        "stop_trigger": "trade",
+        "self_trade_prevention_default": "cancel_resting",
+        "order_windows": [[10_000_000_000, 100], [DAY, 200_000]],
+    },
     "margined": {"account_model": "margined"},
 }
 

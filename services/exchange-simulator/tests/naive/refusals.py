@@ -208,7 +208,7 @@ def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decima
     """Rules 9, 10 and 16: judged on a copy, with the order out of the book."""
     if not venue.is_open(order.symbol):
         return "MARKET_NOT_OPEN"
-    if quantity is None and price is None:
+    if (quantity is None and price is None) or order.is_by_amount:
         return "BAD_FIELD"
     if quantity is not None and quantity < order.executed + order.prevented:
         return "BELOW_FILLED"

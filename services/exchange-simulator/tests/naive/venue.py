@@ -86,6 +86,11 @@ class Order:
         return self.quantity - self.executed - self.prevented
 
     @property
+    def told_open(self) -> Decimal | None:
+        """What its end says of it: nobody knows how much an amount would have paid for."""
+        return None if self.is_by_amount else self.open
+
+    @property
     def ready(self) -> Decimal:
         """What of it may trade by now: all that is open, but for a child that is armed in part."""
         return self.open if self.armed is None else self.armed - self.executed - self.prevented
