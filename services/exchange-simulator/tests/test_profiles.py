@@ -52,5 +52,5 @@ def test_times_are_told_as_they_are() -> None:
 
 
 def test_a_profile_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(LookupError, match="nasdaq.*binance-spot, default, margined"):
+    with pytest.raises(LookupError, match=r"nasdaq.*binance-spot, default, margined"):
         shipped("nasdaq")
