@@ -11,14 +11,20 @@ NAMES := common gateway risk execution exchange_simulator cost_model journal cli
 SOURCES := $(PACKAGES) $(wildcard tests benchmarks)
 # A virtual environment does not survive being moved: the name of its stamp depends on where it stands.
 STAMP := .venv/ready-$(shell pwd | cksum | cut -d ' ' -f 1)
+# The venue with its engine compiled, for those who put it on PYTHONPATH. The sources are what runs otherwise.
+VENUE := services/exchange-simulator
+COMPILED := .venv/compiled
+# What it takes to compile it: a C compiler, and the headers of Python.
+HEADERS = $(and $(shell command -v cc),$(shell $(PYTHON) -c \
+	'import os, sysconfig; print(*filter(os.path.exists, [sysconfig.get_path("include") + "/Python.h"]))'))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run up test check fmt unit sim e2e bench coverage lock clean
+.PHONY: help setup run up test check fmt unit sim e2e bench coverage compiled test-compiled bench-matching lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '%-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '%-20s %s\n' "$$name" "$$text"; done
 
 setup: $(STAMP)  ## prepare .venv from requirements.lock
 	@:
@@ -29,7 +35,7 @@ run: setup  ## start the system, run the demo, stay up until Ctrl-C
 up: setup  ## start the system, stay up until Ctrl-C
 	@$(BIN)/bot4 up
 
-test: check unit sim e2e  ## all that must pass
+test: check unit $(if $(HEADERS),test-compiled) sim e2e  ## all that must pass
 
 check: setup  ## formatting, lint, architecture, types
 	$(BIN)/ruff format --check $(SOURCES)
@@ -59,6 +65,16 @@ coverage: setup  ## which lines and branches the unit and simulation tests reach
 	$(BIN)/coverage run -m pytest $(PACKAGES) tests/sim
 	$(BIN)/coverage report
 
+compiled: $(COMPILED)/built  ## the matching engine compiled to C, where there is a compiler
+	@:
+
+test-compiled: compiled  ## the tests of the venue, with its engine compiled
+	PYTHONPATH=$(COMPILED) $(BIN)/python -c 'from bot4_exchange_simulator.engine import build; assert build() == "compiled"'
+	PYTHONPATH=$(COMPILED) $(BIN)/pytest $(VENUE)
+
+bench-matching: compiled  ## the matching engine, against others from PyPI; fetches them
+	$(BIN)/python -m benchmarks.matching
+
 lock: .venv-lock/bin/uv  ## pin what the pyproject.toml files ask for; UPGRADE=1 takes the newest
 	.venv-lock/bin/uv pip compile requirements.in --output-file requirements.lock $(if $(UPGRADE),--upgrade) \
 		--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --quiet \
@@ -79,6 +95,17 @@ $(STAMP): requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
 	@{ $(BIN)/pip install --no-input --require-hashes --only-binary :all: -r requirements.lock && \
 		$(BIN)/pip install --no-input --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES)); \
 		} > .venv/setup.log 2>&1 || { cat .venv/setup.log >&2; exit 1; }
+	@touch $@
+
+# What the build leaves would be packed into the next wheel, also when its source is gone.
+$(COMPILED)/built: $(STAMP) $(VENUE)/setup.py $(shell find $(VENUE)/bot4_exchange_simulator -name '*.py' -o -name '*.toml')
+	@echo "Compiling the matching engine ..."
+	@rm -rf $(COMPILED)
+	@$(BIN)/pip install --no-input --no-deps --no-build-isolation --target $(COMPILED) $(VENUE) \
+		> .venv/compiled.log 2>&1 || { cat .venv/compiled.log >&2; exit 1; }
+	@ls $(COMPILED)/bot4_exchange_simulator/engine/engine.*.* > /dev/null 2>&1 || \
+		{ echo "The engine was not compiled: is there a C compiler, and are Python's headers there?" >&2; exit 1; }
+	@rm -rf $(VENUE)/build
 	@touch $@
 
 .venv-lock/bin/uv:
