@@ -86,20 +86,24 @@ def half_spread(bid: Decimal, ask: Decimal, quantity: Decimal, liquidity: Liquid
 
 
 def estimate(
-    request: EstimateRequest, quotes: Mapping[str, Quote], schedules: Mapping[str, FeeSchedule]
+    request: EstimateRequest, quotes: Mapping[tuple[str, str], Quote], schedules: Mapping[str, FeeSchedule]
 ) -> Estimate | EstimateRefused:
-    """What the order would cost at the touch of the market as it is."""
+    """What the order would cost at the touch of the market as it is. `quotes` by venue and symbol; `schedules` by
+    venue, and the first is the venue of a request that names none."""
     if not is_positive(request.quantity):
         return EstimateRefused(code="BAD_FIELD", details={"field": "quantity", "rule": POSITIVE})
-    quote = quotes.get(request.symbol)
+    venue = request.venue or next(iter(schedules))
+    if venue not in schedules:
+        return EstimateRefused(code="UNKNOWN_VENUE", details={"venue": venue, "venues": ", ".join(schedules)})
+    quote = quotes.get((venue, request.symbol))
     if quote is None:
-        return EstimateRefused(code="NO_MARKET", details={"symbol": request.symbol})
+        return EstimateRefused(code="NO_MARKET", details={"symbol": request.symbol, "venue": venue})
     takes = request.type == "market"
     touch = quote.ask if (request.side == "buy") == takes else quote.bid
     liquidity: Liquidity = "taker" if takes else "maker"
     with localcontext(EXACT):
         spread = half_spread(quote.bid, quote.ask, request.quantity, liquidity)
-        fee = schedules[quote.venue].fee(touch * request.quantity, liquidity)
+        fee = schedules[venue].fee(touch * request.quantity, liquidity)
         total = spread + fee
         notional = (quote.bid + quote.ask) / 2 * request.quantity
     return Estimate(
@@ -107,7 +111,7 @@ def estimate(
         side=request.side,
         quantity=request.quantity,
         type=request.type,
-        venue=quote.venue,
+        venue=venue,
         bid=quote.bid,
         ask=quote.ask,
         spread=spread,

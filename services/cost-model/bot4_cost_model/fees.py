@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
 
 from bot4_common.messages.terms import Liquidity
 from bot4_common.money import multiply
+from bot4_common.venues import VenueDefinition
 
 
 class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,5 +22,6 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True):
         return multiply(notional, self.maker if liquidity == "maker" else self.taker)
 
 
-# The simulator's own schedule, that of a mid-tier spot account: 2 bps to make, 4 bps to take.
-SCHEDULES = {"sim": FeeSchedule(maker=Decimal("0.0002"), taker=Decimal("0.0004"))}
+def schedules(venues: Iterable[VenueDefinition]) -> dict[str, FeeSchedule]:
+    """By venue."""
+    return {venue.name: FeeSchedule(maker=venue.maker_fee, taker=venue.taker_fee) for venue in venues}

@@ -9,6 +9,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from bot4_common import venues
 from bot4_common.given import NOON, Scenario, event
 from bot4_common.messages.cost import CostRecorded
 from bot4_common.messages.estimate import Estimate, EstimateRefused, EstimateRequest
@@ -17,15 +18,17 @@ from bot4_common.messages.market import Quote
 from bot4_common.messages.terms import EventId, Liquidity, OrderType, Side
 from bot4_common.money import EXACT, ZERO
 from bot4_cost_model.domain import CostModel, State, cost, estimate
-from bot4_cost_model.fees import SCHEDULES, FeeSchedule
+from bot4_cost_model.fees import FeeSchedule, schedules
 
 SIDES: tuple[Side, Side] = ("buy", "sell")
 # 10 bps to take, a rebate of 1 bp to make.
 SCHEDULE = FeeSchedule(maker=Decimal("-0.0001"), taker=Decimal("0.001"))
+# At the other venue it is free to make, and twice as dear to take.
+SCHEDULES = {"sim": SCHEDULE, "far": FeeSchedule(maker=ZERO, taker=Decimal("0.002"))}
 
 
 def given() -> Scenario[State]:
-    return Scenario(CostModel({"sim": SCHEDULE}), stream="EXECUTION_0")
+    return Scenario(CostModel(SCHEDULES), stream="EXECUTION_0")
 
 
 def fill(
@@ -35,6 +38,7 @@ def fill(
     liquidity: Liquidity = "taker",
     bid: str = "99",
     ask: str = "101",
+    venue: str = "sim",
 ) -> OrderFilled:
     return OrderFilled(
         order_id="1-0",
@@ -43,7 +47,7 @@ def fill(
         strategy="s",
         symbol="COIN",
         side=side,
-        venue="sim",
+        venue=venue,
         trade_id="t1",
         price=Decimal(price),
         quantity=Decimal(quantity),
@@ -153,23 +157,24 @@ def units8(value: Decimal) -> int:
 # Estimates
 
 QUOTES = {
-    "COIN": Quote(
-        venue="sim",
+    (venue, "COIN"): Quote(
+        venue=venue,
         symbol="COIN",
-        bid=Decimal(99),
-        ask=Decimal(101),
+        bid=Decimal(bid),
+        ask=Decimal(bid) + 2,
         bid_quantity=Decimal(1),
         ask_quantity=Decimal(1),
         at=NOON,
     )
+    for venue, bid in (("sim", 99), ("far", 101))
 }
 
 
 def estimated(
-    side: Side, quantity: str, type: OrderType = "market", symbol: str = "COIN"
+    side: Side, quantity: str, type: OrderType = "market", symbol: str = "COIN", venue: str = ""
 ) -> Estimate | EstimateRefused:
-    request = EstimateRequest(symbol=symbol, side=side, quantity=Decimal(quantity), type=type)
-    return estimate(request, QUOTES, {"sim": SCHEDULE})
+    request = EstimateRequest(symbol=symbol, side=side, quantity=Decimal(quantity), type=type, venue=venue)
+    return estimate(request, QUOTES, SCHEDULES)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +219,9 @@ def test_basis_points_are_rounded_to_four_digits() -> None:
 
 
 def test_without_a_market_there_is_no_estimate() -> None:
-    assert estimated("buy", "2", symbol="DOGE") == EstimateRefused(code="NO_MARKET", details={"symbol": "DOGE"})
+    assert estimated("buy", "2", symbol="DOGE") == EstimateRefused(
+        code="NO_MARKET", details={"symbol": "DOGE", "venue": "sim"}
+    )
 
 
 @pytest.mark.parametrize("quantity", ["0", "-1", "NaN", "sNaN", "Infinity", "1E+18", "1E-19", "1E+999999", "1E-999999"])
@@ -232,6 +239,22 @@ def test_the_largest_and_the_smallest_quantity_can_be_estimated() -> None:
 
 
 def test_the_shipped_schedule_charges_takers_more() -> None:
-    schedule = SCHEDULES["sim"]
+    schedule = schedules(venues.shipped().values())["sim"]
     assert schedule.fee(Decimal(10_000), "maker") == 2
     assert schedule.fee(Decimal(10_000), "taker") == 4
+
+
+def test_each_venue_charges_its_own_fees() -> None:
+    given().when(fill(price="100")).then(event(CostRecorded, venue="sim", fee="0.2"))
+    given().when(fill(price="100", venue="far")).then(event(CostRecorded, venue="far", fee="0.4"))
+
+
+def test_an_estimate_is_of_the_venue_that_it_is_asked_for() -> None:
+    foreseen = estimated("buy", "2", venue="far")
+    assert isinstance(foreseen, Estimate)
+    assert (foreseen.venue, foreseen.ask, foreseen.fee) == ("far", Decimal(103), Decimal("0.412"))
+
+
+def test_an_unknown_venue_is_refused_with_the_known_ones() -> None:
+    refused = EstimateRefused(code="UNKNOWN_VENUE", details={"venue": "near", "venues": "sim, far"})
+    assert estimated("buy", "2", venue="near") == refused
