@@ -747,6 +747,7 @@ class Engine:
     def _fills_whole(self, order: Order, side: Side) -> bool:
         """Adds up what it reaches. Where one fill changes what others are good for, a copy of the market is tried."""
         wanted = order.leaves
+        market = order.market
         bound = self._bound(order)
         if order.budget >= 0:
             return self._fills_whole_on_trial(order)
@@ -756,9 +757,7 @@ class Engine:
         group = account.group if order.prevention != NONE else ANY_PRICE
         money = -1
         if account.limited and self._settles and order.price == 0:
-            if not order.buy:
-                return self._fills_whole_on_trial(order)
-            money = max(0, account.free(order.market.quote) + claimed(order)) // order.market.tick_money
+            money = max(0, account.free(asset_of(order)) + claimed(order))
         for key in reversed(side.keys):
             if key < bound:
                 return False
@@ -773,9 +772,10 @@ class Engine:
                 lots = min(maker.leaves, wanted)
                 wanted -= lots
                 if money >= 0:
-                    money -= lots * level.price
+                    money -= lots * (level.price * market.tick_money if order.buy else market.lot_money)
                     if money < 0:
-                        return False
+                        # A fill may free what its own reduce-only orders claim.
+                        return self._fills_whole_on_trial(order)
                 if wanted == 0:
                     return True
                 maker = maker.behind
@@ -1147,7 +1147,7 @@ class Engine:
             if order.list is not None:
                 for sibling in order.list.siblings(order):
                     wanted = max(wanted, need(sibling, armed_of(sibling, leaves), sibling.price))
-            if wanted > order.account.free(asset_of(order)) + claimed(order):
+            if wanted and wanted > order.account.free(asset_of(order)) + claimed(order):
                 return "INSUFFICIENT_BALANCE"
         if not order.plain and order.post_only and order.where == RESTING and order.market.crosses(order.buy, price):
             return "POST_ONLY_WOULD_CROSS"  # 16

@@ -202,9 +202,6 @@ class Stops:
         for order in self.activating_falling.take(price):
             self._trail(order).start(order, price)
 
-    def forget(self, elected: list[Elected]) -> None:
-        self.count -= len(elected)
-
     def _ladder(self, order: Order) -> Ladder:
         return self.rising if order.waits_for_rise() else self.falling
 

@@ -117,7 +117,7 @@ def of_open(venue: Venue, order: Order) -> str | None:
     if len(others) >= filters.get("open_orders_max", funds.BOUNDLESS):
         return "OPEN_ORDERS"
     waiting = [other for other in others if other.type in STOPS and not other.triggered]
-    if order.type in STOPS and len(waiting) >= filters.get("open_stops_max", funds.BOUNDLESS):
+    if order.type in STOPS and not order.triggered and len(waiting) >= filters.get("open_stops_max", funds.BOUNDLESS):
         return "OPEN_STOPS"
     same = [other for other in others if other.side == order.side and other.phase != "pending"]
     could = order.sign * venue.position(order.account, order.symbol) + sum((o.ready for o in same), ZERO) + order.open
