@@ -58,7 +58,8 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class OrderRow(Row, kw_only=True, frozen=True):
-    """`bot4_common.orders.OrderRecord`, flat. `opening` is true of an order approved to open or enlarge a position."""
+    """`bot4_common.orders.OrderRecord`, flat. `opening` is true of an order approved to open or enlarge a position;
+    `venue` is empty of one that named none and was not approved."""
 
     table: ClassVar[str] = "orders"
     key: ClassVar[tuple[str, ...]] = ("order_id",)
@@ -76,6 +77,7 @@ class OrderRow(Row, kw_only=True, frozen=True):
     post_only: bool
     reduce_only: bool
     stop_loss: Decimal | None
+    venue: str
     opening: bool
     status: Status
     filled: Decimal
@@ -131,22 +133,24 @@ class CostRow(Row, kw_only=True, frozen=True):
 
 class PositionRow(Row, kw_only=True, frozen=True):
     table: ClassVar[str] = "positions"
-    key: ClassVar[tuple[str, ...]] = ("account", "symbol")
+    key: ClassVar[tuple[str, ...]] = ("account", "venue", "symbol")
 
     account: str
+    venue: str
     symbol: str
     quantity: Decimal
     changed_at: int
 
 
 class PnlRow(Row, kw_only=True, frozen=True):
-    """`bot4_common.pnl.Holding` of one strategy in one symbol."""
+    """`bot4_common.pnl.Holding` of one strategy in one symbol at one venue."""
 
     table: ClassVar[str] = "pnl"
-    key: ClassVar[tuple[str, ...]] = ("account", "strategy", "symbol")
+    key: ClassVar[tuple[str, ...]] = ("account", "strategy", "venue", "symbol")
 
     account: str
     strategy: str
+    venue: str
     symbol: str
     quantity: Decimal
     basis: Decimal
@@ -164,6 +168,7 @@ class StopRow(Row, kw_only=True, frozen=True):
     order_id: str
     account: str
     strategy: str
+    venue: str
     symbol: str
     side: Side
     quantity: Decimal
@@ -211,6 +216,7 @@ ONCE = (FillRow, CostRow, AuditRow, OrderEvent)
 class PnlKey(NamedTuple):
     account: str
     strategy: str
+    venue: str
     symbol: str
 
 
@@ -235,7 +241,7 @@ class Changes:
         self.begun: set[str] = set()
         self.stops: dict[str, list[tuple[StopArmed | StopTriggered, int]]] = {}
         self.pnl: dict[PnlKey, list[OrderFilled | CostRecorded]] = {}
-        self.positions: dict[tuple[str, str], PositionRow] = {}
+        self.positions: dict[tuple[str, str, str], PositionRow] = {}
         self.fills: list[FillRow] = []
         self.costs: list[CostRow] = []
         self.audit: list[AuditRow] = []
@@ -274,14 +280,14 @@ def _fill(changes: Changes, told: Told) -> None:
     fill = told.event
     assert isinstance(fill, OrderFilled)
     changes.fills.append(FillRow(fill_id=str(told.id), recorded_at=told.at, **_copy(fill, FILL_FIELDS)))
-    changes.pnl.setdefault(PnlKey(fill.account, fill.strategy, fill.symbol), []).append(fill)
+    changes.pnl.setdefault(PnlKey(fill.account, fill.strategy, fill.venue, fill.symbol), []).append(fill)
 
 
 def _cost(changes: Changes, told: Told) -> None:
     cost = told.event
     assert isinstance(cost, CostRecorded)
     changes.costs.append(CostRow(fill_id=str(cost.fill), recorded_at=told.at, **_copy(cost, COST_FIELDS)))
-    changes.pnl.setdefault(PnlKey(cost.account, cost.strategy, cost.symbol), []).append(cost)
+    changes.pnl.setdefault(PnlKey(cost.account, cost.strategy, cost.venue, cost.symbol), []).append(cost)
 
 
 # The fields that a row has from its event as they are.
@@ -297,8 +303,8 @@ def _copy(event: Event, fields: tuple[str, ...]) -> dict[str, Any]:
 def _position(changes: Changes, told: Told) -> None:
     moved = told.event
     assert isinstance(moved, PositionChanged)
-    changes.positions[moved.account, moved.symbol] = PositionRow(
-        account=moved.account, symbol=moved.symbol, quantity=moved.position, changed_at=told.at
+    changes.positions[moved.account, moved.venue, moved.symbol] = PositionRow(
+        account=moved.account, venue=moved.venue, symbol=moved.symbol, quantity=moved.position, changed_at=told.at
     )
 
 
@@ -418,7 +424,7 @@ def _row(record: OrderRecord) -> OrderRow:
 
 
 def _pnl(changes: Changes, known: Known) -> list[Row]:
-    holdings = {PnlKey(row.account, row.strategy, row.symbol): _holding(row) for row in known.pnl}
+    holdings = {PnlKey(row.account, row.strategy, row.venue, row.symbol): _holding(row) for row in known.pnl}
     for key, entries in changes.pnl.items():
         holding = holdings.setdefault(key, Holding())
         for entry in entries:

@@ -8,7 +8,7 @@ them. Whoever wants a fault to be found changes a frame before `sealed` chains t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -67,14 +67,12 @@ WRITERS = {
     streams.RISK: "risk-0",
     streams.EXECUTION: "execution-0",
     streams.COST: "cost-0",
-    streams.VENUE_STREAM: "venue-sim-0",
 }
 HEARS: dict[str, tuple[str, ...]] = {
     streams.GATEWAY: (),
     streams.RISK: (streams.GATEWAY, streams.EXECUTION),
     streams.EXECUTION: (streams.RISK,),
     streams.COST: (streams.EXECUTION,),
-    streams.VENUE_STREAM: (streams.EXECUTION,),
 }
 SYMBOL = "BTC-USDT"
 BID, ASK = Decimal("59999.5"), Decimal("60000.5")
@@ -90,10 +88,11 @@ class Absent(Exception):
 
 
 class Story:
-    """`frames` by stream, not yet chained; `order` is the order in which they were written."""
+    """`frames` by stream, not yet chained; `order` is the order in which they were written. Each round is traded at one
+    of the venues; orders for the first one do not name it."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.frames: dict[str, list[Frame]] = {stream: [] for stream in streams.WRITTEN}
+    def __init__(self, seed: int = 0, venues: Sequence[str] = (streams.VENUE,)) -> None:
+        self.frames: dict[str, list[Frame]] = {stream: [] for stream in streams.written(venues)}
         self.order: list[str] = []
         self._rng = Random(seed)
         self._now = BEGIN_NS
@@ -101,15 +100,20 @@ class Story:
         self._decided: dict[str, PlaceOrder] = {}
         self._sent: dict[str, OrderSent] = {}
         self._cumulative: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        self._positions: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._venues = venues
+        self._venue = venues[0]
+        # Positions by venue and account.
+        self._positions: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
         # What reduce-only orders of the round want to close.
         self._claimed: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._stops: dict[str, StopArmed] = {}
         self._trades = 0
-        self._numbers = 0
+        self._numbers: dict[str, int] = defaultdict(int)
 
     def play(self, rounds: int) -> Story:
         for _ in range(rounds):
+            if len(self._venues) > 1:
+                self._venue = self._rng.choice(self._venues)
             self.trade([self._rng.choice(FATES) for _ in range(self._rng.randint(1, 4))])
             if self._rng.random() < 0.2:
                 self.cross()
@@ -141,7 +145,7 @@ class Story:
         accepted = [self._accepted(sent) for _, sent in (maker, taker)]
         trade = self._traded(maker[1].child_id, taker[1], Decimal("0.005"))
         filled = [self._told(sent, trade) for _, sent in (maker, taker)]
-        self._believe(self.say(streams.VENUE_STREAM, [Decision(events=[*accepted, trade, *filled])]))
+        self._believe(self.say(streams.venue(self._venue), [Decision(events=[*accepted, trade, *filled])]))
 
     def kill(self, account: str) -> None:
         """Somebody pulls the kill switch of an account, and resets it."""
@@ -171,9 +175,13 @@ class Story:
         return merged(self.sealed(), turns)
 
     def venue(self) -> list[Record]:
-        """The venue's own stream."""
-        name = streams.VENUE_STREAM
-        return [Record(name, number, data, (name, number)) for number, data in enumerate(self.sealed()[name], 1)]
+        """The venues' own streams, one after the other."""
+        sealed = self.sealed()
+        return [
+            Record(name, number, data, (name, number))
+            for name in map(streams.venue, self._venues)
+            for number, data in enumerate(sealed[name], 1)
+        ]
 
     # How a fault gets in: where the events of a kind stand, and what becomes of one of them.
 
@@ -210,13 +218,14 @@ class Story:
         """Writes a frame that has read all there is, and gives its events."""
         self._now += self._rng.randint(1, 2_000_000)
         frames = self.frames[stream]
+        hears = HEARS.get(stream, (streams.EXECUTION,))
         frame = Frame(
-            writer=WRITERS[stream],
+            writer=WRITERS.get(stream) or f"venue-{streams.venue_of(stream)}-0",
             number=len(frames) + 1,
             previous="",
             decided_at=self._now,
             decisions=decisions,
-            read={heard: len(self.frames[heard]) for heard in HEARS[stream] if self.frames[heard]},
+            read={heard: len(self.frames[heard]) for heard in hears if self.frames[heard]},
         )
         frames.append(frame)
         self.order.append(stream)
@@ -227,14 +236,14 @@ class Story:
         sending = [self._send(*said) for said in approved if isinstance(said[1], OrderApproved)]
         if sending:
             sent = self.say(streams.EXECUTION, sending)
-            self._believe(self.say(streams.VENUE_STREAM, [self._meet(*said) for said in sent]))
+            self._believe(self.say(streams.venue(self._venue), [self._meet(*said) for said in sent]))
 
     def _place(self, fate: Fate) -> PlaceOrder:
         if fate == "repeated" and self._decided:
             return self._rng.choice(list(self._decided.values()))
         account = self._rng.choice(("alice", "bob"))
         side: Side = "buy" if account == "alice" else "sell"
-        if fate == "reduced" and self._positions[account]:
+        if fate == "reduced" and self._positions[self._venue, account]:
             return PlaceOrder(account=account, order=self._order(account, opposite(side), "0.003", reduce_only=True))
         quantity = f"0.00{self._rng.randint(2, 9)}"
         return PlaceOrder(account=account, order=self._order(account, side, quantity))
@@ -251,6 +260,7 @@ class Story:
             price=price,
             reduce_only=reduce_only,
             stop_loss=None if reduce_only else price - signed(side, Decimal(100)),
+            venue="" if self._venue == self._venues[0] else self._venue,
         )
 
     def _decide(self, cause: EventId, asked: PlaceOrder) -> Decision:
@@ -264,11 +274,13 @@ class Story:
         self._decided[order_id] = asked
         known |= {"fingerprint": fingerprint(order), "at": self._now}
         if order.reduce_only:
-            order = replace(order, quantity=min(order.quantity, abs(self._positions[account]) - self._claimed[account]))
+            held = abs(self._positions[self._venue, account])
+            order = replace(order, quantity=min(order.quantity, held - self._claimed[account]))
             self._claimed[account] += order.quantity
         if self._fates.get(order_id) == "refused" or not order.quantity:
             refused = OrderRefused(order=asked.order, code="ORDER_SIZE", details={"limit": "1"}, **known)
             return Decision(cause=cause, events=[refused])
+        order = replace(order, venue=self._venue)
         approved = OrderApproved(order=order, bid=BID, ask=ASK, opening=not order.reduce_only, **known)
         return Decision(cause=cause, events=[approved])
 
@@ -277,7 +289,7 @@ class Story:
             order_id=approved.order_id,
             child_id=f"{approved.order_id}.1",
             account=approved.account,
-            venue=streams.VENUE,
+            venue=self._venue,
             order=approved.order,
             bid=approved.bid,
             ask=approved.ask,
@@ -307,23 +319,23 @@ class Story:
 
     def _to(self, sent: OrderSent) -> dict[str, Any]:
         """What every message to the session has."""
-        self._numbers += 1
+        self._numbers[sent.venue] += 1
         return {
             "session": streams.EXECUTION,
-            "session_sequence": self._numbers,
+            "session_sequence": self._numbers[sent.venue],
             "account": sent.account,
             "child_id": sent.child_id,
             "at": self._now,
         }
 
     def _accepted(self, sent: OrderSent) -> VenueOrderAccepted:
-        return VenueOrderAccepted(venue_order_id=f"sim-{sent.child_id}", order=sent.order, **self._to(sent))
+        return VenueOrderAccepted(venue_order_id=f"{sent.venue}-{sent.child_id}", order=sent.order, **self._to(sent))
 
     def _traded(self, maker_id: str, taker: OrderSent, quantity: Decimal) -> VenueTraded:
         self._trades += 1
         return VenueTraded(
             symbol=SYMBOL,
-            trade_id=f"sim-{self._trades}",
+            trade_id=f"{taker.venue}-{self._trades}",
             price=MID + Decimal(self._rng.randint(-50, 50)) / 100,
             quantity=quantity,
             maker_id=maker_id,
@@ -413,7 +425,7 @@ class Story:
     def _move(self, fill: OrderFilled) -> list[AnyEvent]:
         """The position moves; what is opened gets a stop, what is closed needs none any more."""
         change = signed(fill.side, fill.quantity)
-        self._positions[fill.account] += change
+        self._positions[fill.venue, fill.account] += change
         moved = PositionChanged(
             order_id=fill.order_id,
             account=fill.account,
@@ -421,14 +433,15 @@ class Story:
             symbol=SYMBOL,
             quantity=change,
             price=fill.price,
-            position=self._positions[fill.account],
+            position=self._positions[fill.venue, fill.account],
+            venue=fill.venue,
         )
         order = self._sent[fill.order_id].order
         if order.stop_loss is not None:
             return [moved, self._arm(fill, order.stop_loss)]
         if "-stop" in fill.order_id:
             return [moved]
-        return [moved, *self._trim(fill.account, fill.quantity)]
+        return [moved, *self._trim(fill, fill.quantity)]
 
     def _arm(self, fill: OrderFilled, stop_price: Decimal) -> StopArmed:
         before = self._stops.get(fill.order_id)
@@ -440,15 +453,16 @@ class Story:
             side=opposite(fill.side),
             quantity=fill.quantity + (ZERO if before is None else before.quantity),
             stop_price=stop_price,
+            venue=fill.venue,
         )
         return armed
 
-    def _trim(self, account: str, surplus: Decimal) -> list[AnyEvent]:
-        """Shrinks the account's stops, oldest first."""
+    def _trim(self, fill: OrderFilled, surplus: Decimal) -> list[AnyEvent]:
+        """Shrinks the account's stops at the venue, oldest first."""
         events: list[AnyEvent] = []
         for order_id, stop in self._stops.items():
             cut = min(stop.quantity, surplus)
-            if stop.account == account and cut:
+            if (stop.account, stop.venue) == (fill.account, fill.venue) and cut:
                 surplus -= cut
                 self._stops[order_id] = replace(stop, quantity=stop.quantity - cut)
                 events.append(self._stops[order_id])
@@ -488,7 +502,7 @@ class Story:
         [(requested, _)] = self.say(streams.EXECUTION, [Decision(cause=approved, events=[request])])
         leaves = sent.order.quantity - self._cumulative[sent.child_id]
         cancelled = VenueOrderCancelled(quantity=leaves, reason="requested", **self._to(sent))
-        self._believe(self.say(streams.VENUE_STREAM, [Decision(cause=requested, events=[cancelled])]))
+        self._believe(self.say(streams.venue(self._venue), [Decision(cause=requested, events=[cancelled])]))
 
     def _stop_out(self, order_id: str) -> None:
         """The market reaches the stop, and its exit closes what it protects."""
@@ -506,6 +520,7 @@ class Story:
             stop_price=stop.stop_price,
             bid=BID,
             ask=ASK,
+            venue=stop.venue,
         )
         order = Order(
             client_order_id=exit_id,
@@ -516,6 +531,7 @@ class Story:
             strategy=stop.strategy,
             time_in_force="ioc",
             reduce_only=True,
+            venue=stop.venue,
         )
         approved = OrderApproved(
             order_id=exit_id,

@@ -33,6 +33,7 @@ from bot4_common.messages.risk import (
     StopArmed,
     StopTriggered,
 )
+from bot4_common.messages.terms import Order
 from bot4_common.messages.venue import VenueFilled, VenueOrderAccepted, VenueOrderCancelled, VenueTraded
 from bot4_journal.audit import RULES, Auditor, Report
 from bot4_journal.testing import FATES, Absent, Story
@@ -52,7 +53,7 @@ def story() -> Story:
 
 
 def audited(journal: list[Record], venue: list[Record], with_venue: bool = True) -> Report:
-    auditor = Auditor(venue="sim" if with_venue else None)
+    auditor = Auditor({record.stream.split("_")[1] for record in venue} if with_venue else [])
     for record in [*journal, *(venue if with_venue else [])]:
         auditor.hear(record)
     return auditor.report()
@@ -63,9 +64,9 @@ def rules(told: Story, rng: Random | None = None) -> set[str]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32), with_venue=st.booleans())
-def test_a_journal_in_which_nothing_went_wrong_is_clean(seed: int, with_venue: bool) -> None:
-    told = Story(seed).play(8)
+@given(seed=st.integers(0, 2**32), with_venue=st.booleans(), venues=st.sampled_from([["sim"], ["a", "b"]]))
+def test_a_journal_in_which_nothing_went_wrong_is_clean(seed: int, with_venue: bool, venues: list[str]) -> None:
+    told = Story(seed, venues).play(8)
     report = audited(told.journal(Random(seed)), told.venue(), with_venue)
     assert report.findings == []
     assert set(report.pending.values()) == {0}
@@ -83,7 +84,7 @@ def test_a_journal_that_is_cut_off_anywhere_is_clean_and_has_something_pending(s
 def test_the_streams_may_be_heard_in_any_mixture() -> None:
     told = story()
     journal, venue = iter(told.journal()), iter(told.venue())
-    auditor = Auditor(venue="sim")
+    auditor = Auditor(["sim"])
     for turn in Random(3).sample([*[1] * len(told.journal()), *[2] * len(told.venue())], len(told.order)):
         auditor.hear(next(journal if turn == 1 else venue))
     assert auditor.report().clean
@@ -344,3 +345,54 @@ def test_faults_are_found_in_any_story_in_which_they_can_happen(seed: int) -> No
     except Absent:
         return
     assert rules(told, rng) & expected
+
+
+# Several venues
+
+
+def of_two_venues() -> Story:
+    """Every fate at each of the two, one after the other."""
+    told = Story(5, ["a", "b"])
+    while len({sent.venue for sent in sent_orders(told)}) < 2:
+        told.play(4)
+    return told
+
+
+def sent_orders(told: Story) -> list[OrderSent]:
+    frames = told.frames[EXECUTION]
+    events = [event for frame in frames for decision in frame.decisions for event in decision.events]
+    return [event for event in events if isinstance(event, OrderSent)]
+
+
+def at(venue: str) -> Callable[[OrderApproved], Order]:
+    """The approved order, at another venue."""
+    return lambda approved: replace(approved.order, venue=venue)
+
+
+def test_an_order_that_is_sent_to_another_venue_is_found() -> None:
+    told = of_two_venues()
+    told.alter(OrderSent, lambda sent: sent.venue == "b", venue="a")
+    assert {"sent", "venue_order"} <= rules(told)
+
+
+def test_a_fill_that_is_booked_at_another_venue_is_found() -> None:
+    told = of_two_venues()
+    told.alter(PositionChanged, lambda moved: moved.venue == "b", venue="a")
+    assert "position" in rules(told)
+
+
+def test_an_exit_at_another_venue_protects_nothing() -> None:
+    told = Story(5, ["a", "b"])
+    told.trade(["stopped"])
+    told.alter(OrderApproved, lambda approved: "-stop" in approved.order_id, order=at("b"))
+    assert "protected" in rules(told)
+
+
+def test_an_order_may_be_given_a_venue_only_where_it_named_none() -> None:
+    told = of_two_venues()
+    told.alter(
+        OrderApproved,
+        lambda approved: approved.order.venue == "b" and "-stop" not in approved.order_id,
+        order=at("a"),
+    )
+    assert "asked" in rules(told)

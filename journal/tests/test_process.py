@@ -97,7 +97,7 @@ def test_it_outlives_both_the_database_and_itself(nats: NatsServer, postgres: Po
 
     async def run() -> None:
         log = await connect(nats.url, "test")
-        await define(log, list(streams.WRITTEN), streams.JOURNAL, list(streams.JOURNALED))
+        await define(log, list(streams.written([streams.VENUE])), streams.JOURNAL, list(streams.JOURNALED))
         await write(log, story, 0, 100)
         await asyncio.to_thread(wait, lambda: process.says("/readyz") == 200)
 

@@ -9,11 +9,13 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from msgspec.structs import replace
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -23,7 +25,7 @@ from bot4_common.messages.risk import OrderApproved, OrderRefused
 from bot4_journal.memory_store import MemoryStore
 from bot4_journal.migrations import HEAD
 from bot4_journal.postgres_store import MIGRATIONS, PostgresStore
-from bot4_journal.projections import ROWS, FillRow, OrderRow, Row
+from bot4_journal.projections import ROWS, FillRow, OrderRow, PositionRow, Row
 from bot4_journal.store import Cursor, Moved, Store, Unavailable, step
 from bot4_journal.tables import metadata
 from bot4_journal.testing import Story
@@ -193,6 +195,30 @@ def test_the_migrations_build_the_tables_that_are_written(database_url: str) -> 
         return found
 
     assert asyncio.run(differences()) == []
+
+
+def test_what_an_older_version_projected_is_projected_again(database_url: str) -> None:
+    async def upgraded() -> tuple[list[PositionRow], Cursor]:
+        engine = create_async_engine(database_url.replace("postgresql:", "postgresql+asyncpg:"))
+        async with engine.begin() as connection:
+            await connection.run_sync(_migrate, "0001")
+            await connection.execute(text("INSERT INTO positions VALUES ('alice', 'BTC-USDT', 1, 1)"))
+            await connection.execute(text("UPDATE progress SET epoch = 3, sequence = 7"))
+        await engine.dispose()
+        store = PostgresStore(database_url)
+        await store.prepare()
+        found = await store.rows(PositionRow), await store.cursor()
+        await store.close()
+        return found
+
+    assert asyncio.run(upgraded()) == ([], Cursor(epoch=4))
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _compared(connection: Connection) -> object:

@@ -36,7 +36,7 @@ async def kill_under_load(data: Path, run: Run, names: tuple[str, ...]) -> tuple
     wires = Wires(run.url, run.api_keys["drill"], connections=64)
     load = Load(wires, ORDERS_PER_SECOND, in_flight=64, id=f"{'-'.join(names)[:20]}-{time.time_ns()}")
     async with opened(run) as log:
-        before = await ends(log)
+        before = await ends(log, run.venues)
         loading = asyncio.create_task(load.run())
         await asyncio.sleep(1.5)
         recovered = await kill_and_await(data, names)

@@ -11,8 +11,8 @@ from bot4_common.log import Snapshot
 from bot4_common.messages.frame import decode_frame
 from bot4_common.messages.gateway import PlaceOrder
 from bot4_common.orders import AT_VENUE, RANK, order_id_of
-from bot4_journal.projections import OrderRow
-from tests.sim.world import DECIDERS, World
+from bot4_journal.projections import FillRow, OrderRow
+from tests.sim.world import World
 
 SEEDS = range(320)
 CHOSEN = [int(os.environ["SEED"])] if "SEED" in os.environ else SEEDS
@@ -54,7 +54,7 @@ def every_order_is_known_once_as_answered(world: World) -> None:
 
 
 def every_state_is_the_fold_of_its_log(world: World) -> None:
-    for name in DECIDERS:
+    for name in world.deciders:
         assert world.live(name) == world.refolded(name), f"{name} is not what its events say"
 
 
@@ -73,7 +73,12 @@ def test_the_same_seed_is_the_same_run() -> None:
     for _ in range(2):
         world = World(11)
         world.run()
-        runs.append({stream: [record.data for record in world.broker.streams[stream]] for stream in streams.WRITTEN})
+        runs.append(
+            {
+                stream: [record.data for record in world.broker.streams[stream]]
+                for stream in streams.written(world.venues)
+            }
+        )
     assert runs[0] == runs[1]
 
 
@@ -82,3 +87,10 @@ def test_snapshots_are_taken_and_used() -> None:
     world.run()
     saved = world.broker.snapshots
     assert isinstance(saved.get("risk-0"), Snapshot)
+
+
+def test_orders_are_filled_at_every_venue() -> None:
+    world = World(0)
+    world.run()
+    assert len(world.venues) == 2
+    assert {row.venue for row in world.store.rows(FillRow)} == set(world.venues)

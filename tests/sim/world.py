@@ -27,10 +27,14 @@ from bot4_common.messages.terms import Order, Side
 from bot4_common.service import Runner, Service
 from bot4_common.telemetry import Meters, Tracing
 from bot4_common.testing import PROCESS, SimulatedLoop
+from bot4_common.venues import load
 from bot4_cost_model.__main__ import service as cost_service
+from bot4_cost_model.fees import schedules
 from bot4_exchange_simulator import tape
+from bot4_exchange_simulator.__main__ import at_venue
 from bot4_exchange_simulator.__main__ import service as venue_service
 from bot4_exchange_simulator.domain import Venue
+from bot4_exchange_simulator.engine import profile
 from bot4_exchange_simulator.faults import Line, LineProfile, Outages, legs
 from bot4_exchange_simulator.liquidity import Liquidity
 from bot4_execution.__main__ import service as execution_service
@@ -65,8 +69,8 @@ LINE = LineProfile(
         Outages(kind="slow", per_hour=400.0, seconds_median=0.5),
     ),
 )
-DECIDERS = ("risk", "execution", "venue", "cost")
-PROCESSES = ("gateway", *DECIDERS, "journal")
+# Of every two seeds one has a venue, the other two that differ in rules, fees and depth.
+VENUES = (("a", "b"), ("sim",))
 # After the last order, unknown outcomes have this long to be resolved: the receive window and some questions.
 SETTLE_S = 12.0
 
@@ -120,6 +124,11 @@ class World:
     ) -> None:
         self.rng = Random(seed)
         self.loop = SimulatedLoop(seed)
+        self.venues = load(VENUES[seed % len(VENUES)])
+        # The processes by name, in the order of the flow; each venue's has that of the venue behind it.
+        self.simulators = {f"venue-{venue}": venue for venue in self.venues}
+        self.deciders = ("risk", "execution", *self.simulators, "cost")
+        self.names = ("gateway", *self.deciders, "journal")
         self.instruments: dict[str, Instrument] = {SYMBOL: shipped()[SYMBOL]}
         self.broker = broker(Random(seed + 1), FAULTS, streams.JOURNAL, streams.JOURNALED)
         self.store = MemoryStore(Random(seed + 2), lost=0.02, answer_lost=0.02)
@@ -135,7 +144,7 @@ class World:
     # The play
 
     async def _play(self) -> None:
-        for name in PROCESSES:
+        for name in self.names:
             self.start(name)
         trading = asyncio.gather(*(self._trade(number) for number in range(self._bots)))
         havoc = asyncio.gather(self._wreak(), self._impersonate())
@@ -143,7 +152,7 @@ class World:
         await havoc
         await asyncio.sleep(SETTLE_S)
         # In the order of the flow, with time between: what one still says the next still hears.
-        for name in PROCESSES:
+        for name in self.names:
             await self.stop(name)
             await asyncio.sleep(2.0)
         # A stop may have fired on one of the last quotes, when the gateway was gone: it reads of it now.
@@ -154,7 +163,7 @@ class World:
     async def _wreak(self) -> None:
         for _ in range(self._crashes):
             await asyncio.sleep(self.rng.random())
-            name = self.rng.choice(PROCESSES)
+            name = self.rng.choice(self.names)
             self.kill(name)
             await asyncio.sleep(self.rng.random() * 0.5)
             self.start(name)
@@ -162,7 +171,7 @@ class World:
     async def _impersonate(self) -> None:
         """Once, a second process believes that it leads: the fence has to hold one of the two off."""
         await asyncio.sleep(self.rng.random() * 3)
-        name = self.rng.choice(DECIDERS)
+        name = self.rng.choice(self.deciders)
         twin = self._spawn(name, standby=self.rng.random() < 0.5)
         await asyncio.sleep(self.rng.random() * 3)
         self._end(twin)
@@ -199,6 +208,7 @@ class World:
             post_only=kind > 0.9,
             reduce_only=rng.random() < 0.1,
             stop_loss=None if rng.random() < 0.05 else price - stop if side == "buy" else price + stop,
+            venue=rng.choice(("", *self.venues)) if len(self.venues) > 1 else "",
         )
 
     async def _place(self, asked: Asked) -> None:
@@ -284,7 +294,7 @@ class World:
     def _subject(self, name: str, log: MemoryLog, standby: bool) -> Any:
         clock = self.loop.clock
         if name == "gateway":
-            return Desk(log, clock, "gateway-0", self.instruments, keys_max=KEYS)
+            return Desk(log, clock, "gateway-0", self.instruments, self.venues, keys_max=KEYS)
         if name == "journal":
             return Journal(log, self.store, None, clock, Meters("journal"))
         decider = self.service(name)
@@ -292,19 +302,22 @@ class World:
 
     def service(self, name: str) -> Service[Any]:
         if name == "risk":
-            return risk_service(Limits(), (SYMBOL,), keys_max=KEYS)
+            return risk_service(Limits(), [SYMBOL], list(self.venues), keys_max=KEYS)
         if name == "execution":
-            return execution_service()
+            return execution_service(list(self.venues))
         if name == "cost":
-            return cost_service()
-        venue = Venue(streams.VENUE, self.instruments, {SYMBOL: market(SYMBOL)}, Line(self._seed, LINE))
-        return venue_service(venue)
+            return cost_service(schedules(self.venues.values()))
+        definition = self.venues[self.simulators[name]]
+        others = at_venue(market(SYMBOL), definition, self.instruments[SYMBOL])
+        line = Line(self._seed + definition.liquidity.seed_offset, LINE)
+        rules = profile.shipped(definition.profile)
+        return venue_service(Venue(definition.name, self.instruments, {SYMBOL: others}, line, rules))
 
     # What came of it
 
     def audit(self) -> Report:
-        auditor = Auditor(streams.VENUE)
-        for stream in (streams.JOURNAL, streams.VENUE_STREAM):
+        auditor = Auditor(self.venues)
+        for stream in (streams.JOURNAL, *map(streams.venue, self.venues)):
             for record in self.broker.streams[stream]:
                 auditor.hear(record)
         return auditor.report({stream: len(self.broker.streams[stream]) for stream in streams.JOURNALED})

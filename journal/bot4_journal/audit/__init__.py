@@ -1,7 +1,7 @@
 """Does the journal prove that nothing went wrong?
 
-An `Auditor` is fed the records of the whole story from its first frame on, and of the venue's own stream if that is to
-be compared, one by one and in any mixture of the streams. It does constant work for each event, remembers the id of
+An `Auditor` is fed the records of the whole story from its first frame on, and of the venues' own streams if those are
+to be compared, one by one and in any mixture of the streams. It does constant work for each event, remembers the id of
 every order that is over (about 100 bytes) and all of those that are not, and ends with a `Report`.
 What was not finished when the story was cut off is pending, not wrong. What a writer has read and left undone is.
 
@@ -11,7 +11,7 @@ A frame is vouched for by the next one of its writer, which names its hash; the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -19,6 +19,7 @@ from bot4_common.idempotency import WINDOW_NS
 from bot4_common.log import Record
 from bot4_common.messages.frame import Frame, decode_frame
 from bot4_common.messages.terms import EventId
+from bot4_common.streams import venue_of
 from bot4_journal.audit.causality import CausalOrder
 from bot4_journal.audit.findings import RULES, Finding, Findings
 from bot4_journal.audit.money import MoneyRules
@@ -46,15 +47,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Auditor:
-    """`venue` names the venue whose stream is fed as well, up to an end that was looked up after the journal's."""
+    """`venues` names those whose streams are fed as well, each up to an end that was looked up after the journal's."""
 
-    def __init__(self, venue: str | None = None, window_ns: int = WINDOW_NS) -> None:
+    def __init__(self, venues: Iterable[str] = (), window_ns: int = WINDOW_NS) -> None:
         self._findings = Findings()
         self._followed: dict[str, Continuity] = defaultdict(Continuity)
         self._order = CausalOrder()
         self._orders = OrderRules(self._findings, window_ns)
         self._money = MoneyRules(self._findings)
-        self._venue = VenueRules(self._findings, venue) if venue is not None else None
+        self._venues = {venue: VenueRules(self._findings) for venue in venues}
         self._read: dict[str, dict[str, int]] = defaultdict(dict)
         self._causes: dict[tuple[str, str], EventId] = {}
         self._frames = 0
@@ -74,8 +75,8 @@ class Auditor:
             if seen < end:
                 self._findings.add("origin", f"{stream} {end}", f"the last frame that was merged is {seen}")
         self._money.close()
-        if self._venue is not None:
-            self._venue.close()
+        for rules in self._venues.values():
+            rules.close()
         return Report(
             findings=self._findings.kept,
             found=self._findings.total,
@@ -94,7 +95,7 @@ class Auditor:
             "ended orders not released": sum(map(len, orders.unreleased.values())),
             "fills without a position": sum(map(len, money.unmoved.values())),
             "fills without a cost": sum(map(len, money.uncosted.values())),
-            "messages told and not taken": len(self._venue.told) if self._venue is not None else 0,
+            "messages told and not taken": sum(len(rules.told) for rules in self._venues.values()),
         }
 
     def _followed_frame(self, record: Record) -> Frame | None:
@@ -114,6 +115,8 @@ class Auditor:
     def _judge(self, stream: str, sequence: int, frame: Frame) -> None:
         self._frames += 1
         self._check_read(EventId(stream, sequence, 0), frame)
+        # A venue's events do not name it, their stream does; ours name the venue that they are about.
+        at_venue = venue_of(stream)
         index = 0
         for decision in frame.decisions:
             id = EventId(stream, sequence, index)
@@ -124,13 +127,14 @@ class Auditor:
                 self._counts[str(event.__struct_config__.tag)] += 1
                 self._orders.hear(id, event, decision.cause)
                 self._money.hear(id, event, decision.cause, frame.decided_at)
-                if self._venue is not None:
-                    self._venue.hear(id, event)
+                rules = self._venues.get(at_venue or str(getattr(event, "venue", "")))
+                if rules is not None:
+                    rules.hear(id, event)
                 index += 1
             self._orders.end_decision()
             self._money.end_decision(id)
-            if self._venue is not None:
-                self._venue.end_decision(id)
+            if at_venue in self._venues:
+                self._venues[at_venue].end_decision(id)
         self._settle(stream, frame)
 
     def _check_read(self, id: EventId, frame: Frame) -> None:

@@ -16,12 +16,12 @@ from bot4_common.messages.risk import (
     StopArmed,
     StopTriggered,
 )
-from bot4_common.messages.terms import EventId, Side, signed
+from bot4_common.messages.terms import FIRST_VENUE, EventId, Side, signed
 from bot4_common.money import ZERO, multiply
 from bot4_common.pnl import Holding
 from bot4_journal.audit.findings import Findings, Owed
 
-Book = tuple[str, str]  # account, symbol
+Book = tuple[str, str, str]  # account, venue, symbol
 
 
 class MoneyRules:
@@ -44,7 +44,7 @@ class MoneyRules:
             case OrderFilled():
                 self.unmoved[id.stream].add(id, event)
                 self.uncosted[id.stream].add(id, event)
-                self._cash[event.account, event.symbol] -= _paid(event)
+                self._cash[event.account, event.venue, event.symbol] -= _paid(event)
             case PositionChanged():
                 self._moved(id, event, cause)
             case OrderApproved() | StopArmed() | StopTriggered() | ReservationReduced() | ReservationReleased():
@@ -57,11 +57,11 @@ class MoneyRules:
                 self._costed(id, event, cause)
 
     def end_decision(self, id: EventId) -> None:
-        for account, symbol in self._touched:
-            position = self._positions[account, symbol]
-            covered = self._cover.of(account, symbol, "sell" if position > 0 else "buy")
+        for book in self._touched:
+            position = self._positions[book]
+            covered = self._cover.of(book, "sell" if position > 0 else "buy")
             if covered < abs(position):
-                self._findings.add("protected", id, f"{account}: {covered} of {position} {symbol}")
+                self._findings.add("protected", id, f"{' '.join(book)}: {covered} of {position}")
         self._touched.clear()
         self._fill = None
 
@@ -78,7 +78,7 @@ class MoneyRules:
         pending: dict[Book, Decimal] = defaultdict(lambda: ZERO)
         for owed in self.unmoved.values():
             for fill in owed.values():
-                pending[fill.account, fill.symbol] -= _paid(fill)
+                pending[fill.account, fill.venue, fill.symbol] -= _paid(fill)
         for book in self._cash.keys() | self._ledger.keys():
             where, cash = " ".join(book), self._cash[book] - pending[book]
             holdings = self._ledger[book].values()
@@ -94,12 +94,11 @@ class MoneyRules:
         if fill is None:
             self._findings.add("position", id, f"{event.order_id}: no fill waits for it at {cause}")
         else:
-            moved = event.order_id, event.account, event.strategy, event.symbol, event.quantity, event.price
-            change = signed(fill.side, fill.quantity)
-            filled = fill.order_id, fill.account, fill.strategy, fill.symbol, change, fill.price
-            if moved != filled:
-                self._findings.add("position", id, f"{moved} is not the fill {filled}")
-        book = event.account, event.symbol
+            names = ("order_id", "account", "strategy", "venue", "symbol", "price")
+            wrong = [name for name in names if getattr(event, name) != getattr(fill, name)]
+            if wrong or event.quantity != signed(fill.side, fill.quantity):
+                self._findings.add("position", id, f"{event} is not of the fill {fill}")
+        book = event.account, event.venue, event.symbol
         position = self._positions[book] + event.quantity
         if event.position != position:
             self._findings.add("position", id, f"{book} is {event.position}, its fills add up to {position}")
@@ -139,11 +138,11 @@ class _Cover:
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[Book, Side, Decimal]] = {}
-        self._sums: dict[tuple[str, str, Side], Decimal] = defaultdict(lambda: ZERO)
+        self._sums: dict[tuple[Book, Side], Decimal] = defaultdict(lambda: ZERO)
         self._triggered: set[str] = set()
 
-    def of(self, account: str, symbol: str, side: Side) -> Decimal:
-        return self._sums[account, symbol, side]
+    def of(self, book: Book, side: Side) -> Decimal:
+        return self._sums[book, side]
 
     def hear(
         self, event: OrderApproved | StopArmed | StopTriggered | ReservationReduced | ReservationReleased
@@ -151,7 +150,7 @@ class _Cover:
         """The book whose cover it changes, if it does."""
         match event:
             case StopArmed():
-                book = event.account, event.symbol
+                book = event.account, event.venue, event.symbol
                 self._set(f"stop {event.order_id}", book, event.side, event.quantity)
                 return book
             case StopTriggered():
@@ -159,7 +158,7 @@ class _Cover:
                 return self._drop(f"stop {event.order_id}")
             case OrderApproved() if event.order_id in self._triggered:
                 self._triggered.discard(event.order_id)
-                book = event.account, event.order.symbol
+                book = event.account, event.order.venue or FIRST_VENUE, event.order.symbol
                 self._set(event.order_id, book, event.order.side, event.order.quantity)
                 return book
             case ReservationReduced():
@@ -187,7 +186,7 @@ class _Cover:
 
     def _set(self, name: str, book: Book, side: Side, quantity: Decimal) -> None:
         _, _, before = self._parts.get(name, (book, side, ZERO))
-        self._sums[(*book, side)] += quantity - before
+        self._sums[book, side] += quantity - before
         if quantity > 0:
             self._parts[name] = book, side, quantity
         else:

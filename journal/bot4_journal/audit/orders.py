@@ -231,6 +231,8 @@ class OrderRules:
             self._findings.add("sent", id, f"{event.child_id}: no approval waits for it at {cause}")
         elif (event.order_id, event.account, event.order) != (approved.order_id, approved.account, approved.order):
             self._findings.add("sent", id, f"{event.order} of {event.order_id} was approved as {approved.order}")
+        elif event.order.venue not in ("", event.venue):
+            self._findings.add("sent", id, f"{event.order_id} was sent to {event.venue}: {event.order}")
         if event.child_id in self._children or event.child_id in self._over:
             self._findings.add("sent", id, f"{event.child_id} was sent before")
             return
@@ -340,9 +342,10 @@ def _is_as_asked(event: OrderApproved | OrderRefused, asked: Order) -> bool:
         return order == asked
     if order.quantity > asked.quantity or (order.quantity < asked.quantity and not order.reduce_only):
         return False
-    # What was not asked to be reduce-only may be made so, not the other way round.
+    # What was not asked to be reduce-only may be made so, not the other way round; and a venue that was not named is
+    # chosen.
     reduce_only = order.reduce_only or asked.reduce_only
-    return order == replace(asked, quantity=order.quantity, reduce_only=reduce_only)
+    return order == replace(asked, quantity=order.quantity, reduce_only=reduce_only, venue=asked.venue or order.venue)
 
 
 def _tag(event: AnyEvent) -> str:

@@ -81,11 +81,11 @@ class _Live:
 
 
 class VenueRules:
-    """`venue` is the name of the venue whose stream is heard; a session has the name of the stream that takes it."""
+    """Hears the stream of one venue, and what our streams say of it; a session has the name of the stream that takes
+    it."""
 
-    def __init__(self, findings: Findings, venue: str) -> None:
+    def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._venue = venue
         self._sent: dict[str, Order] = {}
         self._live: dict[str, _Live] = {}
         self._sides: dict[tuple[str, str], tuple[VenueTraded, Side]] = {}
@@ -96,8 +96,7 @@ class VenueRules:
     def hear(self, id: EventId, event: AnyEvent) -> None:
         match event:
             case OrderSent():
-                if event.venue == self._venue:
-                    self._sent[event.child_id] = event.order
+                self._sent[event.child_id] = event.order
             case VenueOrderAccepted():
                 self._accepted(id, event)
             case VenueOrderRejected():
@@ -112,7 +111,7 @@ class VenueRules:
                 self._ended(id, event.child_id, event.quantity)
         if isinstance(event, SessionMessage):
             self._told(id, event)
-        elif isinstance(event, TAKEN) and getattr(event, "venue", "") == self._venue:
+        elif isinstance(event, TAKEN):
             number = getattr(event, "session_sequence", 0)
             if number:  # else it did not come from the feed
                 self._took(id, event, number)

@@ -73,11 +73,22 @@ def up(
     faults: Annotated[
         bool, typer.Option("--faults", help="Latency and lost messages on the line to the venue.")
     ] = False,
+    venues: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to trade, with commas between them, the default venue first: of `sim`, `a`, `b` and those of "
+            "--venue-definitions. A folder keeps its venues; more may be added. By default those it has, or `sim`."
+        ),
+    ] = None,
+    venue_definitions: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file of venues of your own.", exists=True, dir_okay=False),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Run the demonstration as soon as all is ready.")] = False,
 ) -> None:
     """Start NATS, PostgreSQL and the six services, and keep them running until Ctrl-C.
 
-    Example: `bot4 up --detach --port 8081 --data /tmp/mine`
+    Example: `bot4 up --detach --port 8081 --data /tmp/mine`, or `bot4 up --venues a,b --faults --demo`
     """
     from bot4_cli import tables
     from bot4_cli.stack import planned
@@ -85,7 +96,17 @@ def up(
     starting.make_folder(data)
     starting.refuse_second(data)
     _check_recorded(market, tape or [])
-    plan = planned(data, port, seed, tape or [], faults, attached=not detach, market=market)
+    plan = planned(
+        data,
+        port,
+        seed,
+        tape or [],
+        faults,
+        attached=not detach,
+        market=market,
+        venues=venues,
+        venue_definitions=venue_definitions,
+    )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     supervisor = starting.start(plan)
@@ -195,6 +216,7 @@ def order_place(
     time_in_force: Annotated[Literal["gtc", "ioc"], typer.Option(help="Rest, or expire at once.")] = "gtc",
     post_only: Annotated[bool, typer.Option("--post-only", help="Refuse it rather than let it take.")] = False,
     reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Never more than closes the position.")] = False,
+    venue: Annotated[str, typer.Option(help="Where to trade; the default venue when it is not named.")] = "",
     strategy: Annotated[str, typer.Option(help="On whose behalf.")] = "manual",
     client_order_id: Annotated[str | None, typer.Option(help="Your own id: asked twice, done once.")] = None,
     ack: Annotated[Literal["journaled", "risk", "venue"], typer.Option(help="How far to wait for it.")] = "venue",
@@ -233,11 +255,12 @@ def order_place(
             "post_only": post_only,
             "reduce_only": reduce_only,
             "strategy": strategy,
+            "venue": venue,
         },
         Order,
     )
     placed = _client(data, account).place(order, ack)
-    _show(placed, tables.orders([placed]), as_json)
+    _show(placed, tables.orders([placed], _several(data)), as_json)
 
 
 @order_commands.command("cancel")
@@ -254,7 +277,7 @@ def order_cancel(
     from bot4_cli import tables
 
     cancelled = _client(data, account).cancel(order_id)
-    _show(cancelled, tables.orders([cancelled]), as_json)
+    _show(cancelled, tables.orders([cancelled], _several(data)), as_json)
 
 
 @order_commands.command("list")
@@ -272,7 +295,7 @@ def order_list(
     from bot4_cli import tables
 
     listed = _client(data, account).orders(limit, live)
-    _show(listed, tables.orders(listed), as_json)
+    _show(listed, tables.orders(listed, _several(data)), as_json)
 
 
 @journal_commands.command("tail")
@@ -408,6 +431,11 @@ def _client(data: Path, account: str) -> Client:
     if account not in run.api_keys:
         raise Trouble(f"there is no account {account}: choose one of {', '.join(run.api_keys)}")
     return Client(run.url, run.api_keys[account])
+
+
+def _several(data: Path) -> bool:
+    """Whether it has to be said where an order goes."""
+    return len(read(data).venues) > 1
 
 
 def _show(value: object, table: Table, as_json: bool) -> None:

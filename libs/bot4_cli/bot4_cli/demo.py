@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from secrets import token_hex
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
 
@@ -42,15 +43,18 @@ Decide = Callable[[View, str], Wishes]
 
 
 class Trader:
-    """Runs one strategy on one symbol over REST."""
+    """Runs one strategy on one symbol at one venue over REST."""
 
-    def __init__(self, wires: Wires, strategy: str, decide: Decide, instrument: Instrument, id: str) -> None:
+    def __init__(
+        self, wires: Wires, strategy: str, decide: Decide, instrument: Instrument, venue: str, id: str
+    ) -> None:
         self.sent: list[Sent] = []
         self._wires = wires
         self._strategy = strategy
         self._decide = decide
         self._instrument = instrument
-        self._market = Market(wires, instrument)
+        self._venue = venue
+        self._market = Market(wires, instrument, venue)
         self._touches: list[Touch] = []
         self._id = f"{strategy}-{id}"
         self._steps = 0
@@ -75,10 +79,10 @@ class Trader:
                 group.create_task(self._place(order))
 
     async def _place(self, order: Order) -> None:
-        self.sent.append(await place(self._wires, order))
+        self.sent.append(await place(self._wires, replace(order, venue=self._venue)))
 
     async def _look(self) -> View | None:
-        mine = f"strategy={self._strategy}&symbol={self._instrument.symbol}"
+        mine = f"strategy={self._strategy}&symbol={self._instrument.symbol}&venue={self._venue}"
         _, working, positions = await asyncio.gather(
             self._market.look(),
             get(self._wires, f"/v1/orders?{mine}", OrdersAnswer),
@@ -90,14 +94,14 @@ class Trader:
         return View(
             self._instrument,
             self._touches,
-            held(positions, self._instrument.symbol, self._strategy),
+            held(positions, self._instrument.symbol, self._venue, self._strategy),
             [Working(each.order_id, each.side, Decimal(each.price)) for each in working.orders if each.price],
         )
 
 
-def held(positions: PositionsAnswer, symbol: str, strategy: str) -> Decimal:
+def held(positions: PositionsAnswer, symbol: str, venue: str, strategy: str) -> Decimal:
     for position in positions.positions:
-        if position.symbol == symbol:
+        if (position.symbol, position.venue) == (symbol, venue):
             return sum((Decimal(each.quantity) for each in position.strategies if each.strategy == strategy), ZERO)
     return ZERO
 
@@ -108,8 +112,8 @@ async def demonstrate(data: Path, console: Console) -> bool:
     began, after = time.time_ns(), await proofs.end(run)
     console.rule("Two strategies trade")
     console.print(
-        "[bold]momentum[/] takes what moves on BTC-USDT, [bold]maker[/] quotes both sides of ETH-USDT. All of it goes "
-        "over REST, and what they open has a stop-loss that risk watches."
+        f"[bold]momentum[/] takes what moves on BTC-USDT{_at(run, 0)}, [bold]maker[/] quotes both sides of "
+        f"ETH-USDT{_at(run, -1)}. All of it goes over REST, and what they open has a stop-loss that risk watches."
     )
     sent = await _trade(run, console)
     _show_orders(run, console, began)
@@ -126,8 +130,8 @@ async def demonstrate(data: Path, console: Console) -> bool:
     console.print(tables.kills(outcome.kills, RECOVERY_S))
     console.rule("The journal proves it")
     console.print(
-        "The auditor reads the whole journal and the venue's own record: every order decided once, every fill booked "
-        "once, positions and money the sum of the fills, no frame missing or altered."
+        f"The auditor reads the whole journal and {_records(run)}: every order decided once, every fill booked once, "
+        "positions and money the sum of the fills, no frame missing or altered."
     )
     console.print(tables.outcome(outcome))
     if outcome.passed:
@@ -138,12 +142,21 @@ async def demonstrate(data: Path, console: Console) -> bool:
     return outcome.passed
 
 
+def _at(run: Run, number: int) -> str:
+    """Where a strategy trades, if there is a choice: momentum at the first venue, the maker at the last."""
+    return f" at {run.venues[number]}" if len(run.venues) > 1 else ""
+
+
+def _records(run: Run) -> str:
+    return "the venue's own record" if len(run.venues) == 1 else "the records of all venues"
+
+
 async def _trade(run: Run, console: Console) -> list[Sent]:
     wires = Wires(run.url, run.api_keys[ACCOUNT], CONNECTIONS)
     listed, id = instruments.shipped(), token_hex(2)
     traders = [
-        Trader(wires, "momentum", momentum, listed["BTC-USDT"], id),
-        Trader(wires, "maker", maker, listed["ETH-USDT"], id),
+        Trader(wires, "momentum", momentum, listed["BTC-USDT"], run.venues[0], id),
+        Trader(wires, "maker", maker, listed["ETH-USDT"], run.venues[-1], id),
     ]
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Trading", total=TRADING_S)
@@ -165,8 +178,9 @@ def _show_orders(run: Run, console: Console, began: int) -> None:
         f"{exits} of these orders came from risk itself: the market reached a stop, and it closed the position."
     )
     console.print("The last orders, and the last fills:")
-    console.print(tables.orders(orders[:SHOWN]))
-    console.print(tables.fills(client.fills(SHOWN)))
+    several = len(run.venues) > 1
+    console.print(tables.orders(orders[:SHOWN], several))
+    console.print(tables.fills(client.fills(SHOWN), several))
 
 
 def _show_results(run: Run, console: Console, sent: list[Sent]) -> None:

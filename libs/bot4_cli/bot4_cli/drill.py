@@ -64,11 +64,11 @@ async def drill(data: Path, names: list[str], times: int, rate: float, say: Call
     if not all(status.ready for status in statuses(run)):
         raise Trouble("not every service is ready: see `bot4 status`")
     wires = Wires(run.url, run.api_keys[ACCOUNT], IN_FLIGHT)
-    load = Load(wires, rate, IN_FLIGHT, f"drill-{token_hex(4)}")
+    load = Load(wires, rate, IN_FLIGHT, f"drill-{token_hex(4)}", venues=run.venues)
     kills: list[Kill] = []
     repeats: list[tuple[Sent, Sent]] = []
     async with proofs.opened(run) as log:
-        before = await ends(log)
+        before = await ends(log, run.venues)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run())
             for number in range(1, times + 1):

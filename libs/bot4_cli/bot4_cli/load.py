@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 from typing import TypeVar
@@ -13,7 +14,7 @@ import msgspec
 from bot4_cli.wire import Response, Wires
 from bot4_common import instruments
 from bot4_common.instruments import Instrument
-from bot4_common.messages.terms import Order, Side
+from bot4_common.messages.terms import FIRST_VENUE, Order, Side
 from bot4_gateway.answers import ErrorAnswer, EstimateAnswer, OrderAnswer
 
 # A request without an answer is repeated after this pause, with the same client order id. Shorter, and a load that is
@@ -107,15 +108,16 @@ def _order_answer(response: Response) -> tuple[str, str, str] | None:
 
 
 class Market:
-    """The touch of one symbol, as the system itself tells it; the last one known while it does not."""
+    """The touch of one symbol at one venue, as the system itself tells it; the last one known while it does not."""
 
-    def __init__(self, wires: Wires, instrument: Instrument) -> None:
+    def __init__(self, wires: Wires, instrument: Instrument, venue: str) -> None:
         self._wires = wires
         self.instrument = instrument
+        self.venue = venue
         self.bid = self.ask = Decimal(0)
 
     async def look(self) -> None:
-        asked = f"symbol={self.instrument.symbol}&side=buy&quantity={self.instrument.quantity_min}"
+        asked = f"symbol={self.instrument.symbol}&side=buy&quantity={self.instrument.quantity_min}&venue={self.venue}"
         estimate = await get(self._wires, f"/v1/costs/estimate?{asked}", EstimateAnswer)
         if estimate is not None:
             self.bid, self.ask = Decimal(estimate.bid), Decimal(estimate.ask)
@@ -143,6 +145,7 @@ def small_order(market: Market, id: str, number: int, random: Random) -> Order:
         time_in_force="gtc" if resting else "ioc",
         post_only=resting,
         stop_loss=market.near(touch, "-2" if side == "buy" else "2"),
+        venue=market.venue,
     )
 
 
@@ -152,14 +155,23 @@ class Load:
     What rests is cancelled again. `id` makes the client order ids of this load its own.
     """
 
-    def __init__(self, wires: Wires, rate: float, in_flight: int, id: str, seed: int = 1) -> None:
+    def __init__(
+        self,
+        wires: Wires,
+        rate: float,
+        in_flight: int,
+        id: str,
+        seed: int = 1,
+        venues: Sequence[str] = (FIRST_VENUE,),
+    ) -> None:
         self.sent: list[Sent] = []
         self._wires = wires
         self._rate = rate
         self._room = asyncio.Semaphore(in_flight)
         self._id = id
         self._random = Random(seed)
-        self._markets = [Market(wires, instrument) for instrument in instruments.shipped().values()]
+        listed = instruments.shipped().values()
+        self._markets = [Market(wires, instrument, venue) for venue in venues for instrument in listed]
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:

@@ -21,10 +21,14 @@ from bot4_common.messages.gateway import PlaceOrder
 from bot4_common.messages.terms import EventId
 from bot4_common.nats_log import NatsLog, connect
 from bot4_common.orders import order_id_of
+from bot4_common.process import load_venues
 from bot4_common.service import Service
+from bot4_common.settings import Settings
 from bot4_cost_model.__main__ import service as cost_model
+from bot4_cost_model.fees import schedules
 from bot4_exchange_simulator.__main__ import service as exchange_simulator
 from bot4_exchange_simulator.domain import Venue
+from bot4_exchange_simulator.engine import profile
 from bot4_exchange_simulator.faults import PERFECT, Line
 from bot4_execution.__main__ import service as execution
 from bot4_journal import archive
@@ -64,15 +68,24 @@ async def opened(run: Run) -> AsyncIterator[NatsLog]:
         await log.close()
 
 
-def services() -> list[Service[Any]]:
-    """What can be replayed. Folding depends on none of the settings a service decides by: seed, limits, faults."""
+def services(run: Run) -> list[Service[Any]]:
+    """What can be replayed. Folding depends on the rules of a venue, and on none of the settings a service decides by:
+    seed, limits, faults."""
     listed = instruments.shipped()
-    venue = Venue(streams.VENUE, listed, {}, Line(1, PERFECT))
-    return [risk(Limits(), tuple(listed)), execution(), exchange_simulator(venue), cost_model()]
+    venues = load_venues(Settings(venues=",".join(run.venues), venue_definitions=run.venue_definitions))
+    simulated = [
+        Venue(venue.name, listed, {}, Line(1, PERFECT), profile.shipped(venue.profile)) for venue in venues.values()
+    ]
+    return [
+        risk(Limits(), list(listed), list(venues)),
+        execution(list(venues)),
+        *map(exchange_simulator, simulated),
+        cost_model(schedules(venues.values())),
+    ]
 
 
-def deciders() -> dict[str, Decider[Any]]:
-    return {service.name: service.decider for service in services()}
+def deciders(run: Run) -> dict[str, Decider[Any]]:
+    return {service.name: service.decider for service in services(run)}
 
 
 class Audited(msgspec.Struct, kw_only=True):
@@ -83,17 +96,20 @@ class Audited(msgspec.Struct, kw_only=True):
 
 
 async def audit(run: Run, progress: Progress) -> Audited:
-    """Journal and venue, and whether the newest snapshots are what the frames fold to."""
+    """Journal and venues, and whether the newest snapshots are what the frames fold to."""
     broken: list[Finding] = []
     async with opened(run) as log:
         ends = {stream: await log.end(stream) for stream in streams.JOURNALED}
-        auditor = Auditor(streams.VENUE)
-        hear = _Counted(auditor.hear, progress, sum(ends.values()) + await log.end(streams.VENUE_STREAM))
-        snapshots = {service.name: (service.stream, service.decider) for service in services()}
+        auditor = Auditor(run.venues)
+        truths = [streams.venue(venue) for venue in run.venues]
+        total = sum(ends.values()) + sum([await log.end(stream) for stream in truths])
+        hear = _Counted(auditor.hear, progress, total)
+        snapshots = {service.name: (service.stream, service.decider) for service in services(run)}
         try:
             await _tell_merged(log, Path(run.archive_dir), ends, hear)
-            # Looked up only now: the venue may be ahead of what was heard of it, never behind.
-            await tell_stream(log, streams.VENUE_STREAM, 0, await log.end(streams.VENUE_STREAM), hear)
+            # Looked up only now: a venue may be ahead of what was heard of it, never behind.
+            for stream in truths:
+                await tell_stream(log, stream, 0, await log.end(stream), hear)
             broken += await check_snapshots(log, snapshots)
         except ChainBroken as error:
             broken.append(Finding("sequence", streams.JOURNAL, str(error)))
@@ -172,7 +188,7 @@ async def replay(run: Run, to: int | None, progress: Progress) -> tuple[int, lis
             to = end
         if not 0 < to <= end:
             raise Trouble(f"the journal has the sequences 1 to {end}")
-        replayed = Replay(deciders())
+        replayed = Replay(deciders(run))
         decided_at = 0
 
         def hear(record: Record) -> None:
@@ -181,14 +197,15 @@ async def replay(run: Run, to: int | None, progress: Progress) -> tuple[int, lis
             decided_at = decode_frame(record.data).decided_at
 
         await tell(log, Path(run.archive_dir), 0, to, _Counted(hear, progress, to))
-        # The venue is not merged into the journal: what it had decided by then belongs to the same moment.
-        await tell_stream(
-            log,
-            streams.VENUE_STREAM,
-            0,
-            await log.end(streams.VENUE_STREAM),
-            lambda record: replayed.hear(record) if decode_frame(record.data).decided_at <= decided_at else None,
-        )
+        # Venues are not merged into the journal: what they had decided by then belongs to the same moment.
+        for stream in map(streams.venue, run.venues):
+            await tell_stream(
+                log,
+                stream,
+                0,
+                await log.end(stream),
+                lambda record: replayed.hear(record) if decode_frame(record.data).decided_at <= decided_at else None,
+            )
         return to, replayed.states()
 
 

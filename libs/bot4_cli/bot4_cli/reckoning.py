@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -80,12 +80,10 @@ class Counts:
         return wrong
 
 
-COUNTED = (streams.RISK, streams.EXECUTION, streams.VENUE_STREAM)
-
-
-async def ends(log: NatsLog) -> dict[str, int]:
+async def ends(log: NatsLog, venues: Iterable[str]) -> dict[str, int]:
     """Where the streams stand that are counted: to be taken before the first order."""
-    return {stream: await log.end(stream) for stream in COUNTED}
+    counted = (streams.RISK, streams.EXECUTION, *map(streams.venue, venues))
+    return {stream: await log.end(stream) for stream in counted}
 
 
 async def reckon(log: NatsLog, after: dict[str, int], account: str, sent: Sequence[Sent]) -> Reckoned:

@@ -14,6 +14,7 @@ import msgspec
 
 from bot4_cli.postgres import answers
 from bot4_cli.trouble import Trouble
+from bot4_common.messages.terms import FIRST_VENUE
 
 # The folder of a system whose user names none.
 HERE = Path(".bot4")
@@ -41,6 +42,9 @@ class Run(msgspec.Struct, kw_only=True):
     database_url: str
     archive_dir: str
     services: list[Process]
+    # The default venue first; and the file of definitions besides those that come with bot4.
+    venues: tuple[str, ...] = (FIRST_VENUE,)
+    venue_definitions: str | None = None
 
     @property
     def api_key(self) -> str:

@@ -18,6 +18,9 @@ import msgspec
 from bot4_cli import broker, postgres
 from bot4_cli.running import Process, Run, write_private
 from bot4_cli.trouble import Trouble
+from bot4_common.messages.terms import FIRST_VENUE
+from bot4_common.process import load_venues
+from bot4_common.settings import Settings
 
 # The services by name, and the package each runs from. What comes first is started first and stopped last.
 SERVICES = {
@@ -28,6 +31,8 @@ SERVICES = {
     "risk": "bot4_risk",
     "gateway": "bot4_gateway",
 }
+# The first venue's simulator has this name alone, further ones that of their venue behind it.
+SIMULATOR = "exchange-simulator"
 NATS = "nats"
 POSTGRES = "postgres"
 
@@ -60,6 +65,9 @@ class Plan(msgspec.Struct, kw_only=True):
     faults: bool
     # Whether the system ends with the command that started it.
     attached: bool
+    # The default venue first; and the file that they were chosen from besides those that come with bot4.
+    venues: list[str]
+    venue_definitions: str | None
 
     @property
     def folder(self) -> Path:
@@ -105,11 +113,15 @@ def planned(
     faults: bool = False,
     attached: bool = False,
     market: str = "tape",
+    venues: str | None = None,
+    venue_definitions: Path | None = None,
 ) -> Plan:
-    """Raises `Trouble` when `port` is taken."""
+    """`venues` are named with commas between them; none: those of the folder. Raises `Trouble` when `port` is taken,
+    and for venues that are not known or not enough."""
     if not is_free(port):
         raise Trouble(f"port {port} is in use: choose another one with --port")
-    names = [NATS, "monitor", POSTGRES, *SERVICES]
+    traded_on = kept_venues(data, venues, venue_definitions)
+    names = [NATS, "monitor", POSTGRES, *services(traded_on)]
     return Plan(
         data=str(data.resolve()),
         ports={**dict(zip(names, free_ports(len(names)), strict=True)), "gateway": port},
@@ -119,6 +131,8 @@ def planned(
         tape=[str(path.resolve()) for path in tape],
         faults=faults,
         attached=attached,
+        venues=traded_on,
+        venue_definitions=None if venue_definitions is None else str(venue_definitions.resolve()),
     )
 
 
@@ -151,9 +165,45 @@ def kept_secrets(data: Path) -> Secrets:
     return made
 
 
+def kept_venues(data: Path, asked: str | None, definitions: Path | None = None) -> list[str]:
+    """The venues of the system in the folder, the default one first; from now on these.
+
+    Venues may be added and put in another order. One that was there cannot be left out: there may be positions and
+    orders at it, and its record is part of what is audited.
+    """
+    path = data / "venues.json"
+    kept = msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else []
+    wanted = asked or ",".join(kept) or FIRST_VENUE
+    try:
+        settings = Settings(venues=wanted, venue_definitions=None if definitions is None else str(definitions))
+        names = list(load_venues(settings))
+    except (OSError, ValueError) as error:
+        raise Trouble(f"--venues {wanted}: {error}") from None
+    if left_out := [name for name in kept if name not in names]:
+        raise Trouble(
+            f"the system in {data} also trades at {', '.join(left_out)}: say --venues {','.join([*names, *left_out])}, "
+            "or take another folder with --data"
+        )
+    write_private(path, msgspec.json.encode(names))
+    return names
+
+
+def simulators(venues: Sequence[str]) -> dict[str, str]:
+    """The venue of each simulator, by the name of its process."""
+    return {SIMULATOR if not number else f"{SIMULATOR}-{venue}": venue for number, venue in enumerate(venues)}
+
+
+def services(venues: Sequence[str]) -> dict[str, str]:
+    """As `SERVICES`, with a simulator for each venue."""
+    listed: dict[str, str] = {}
+    for name, package in SERVICES.items():
+        listed |= dict.fromkeys(simulators(venues), package) if name == SIMULATOR else {name: package}
+    return listed
+
+
 def programs(plan: Plan) -> list[Program]:
     """In the order of their start."""
-    return [_nats(plan), _postgres(plan), *(_service(plan, name) for name in SERVICES)]
+    return [_nats(plan), _postgres(plan), *(_service(plan, *each) for each in services(plan.venues).items())]
 
 
 def begun(plan: Plan, started: list[Program]) -> Run:
@@ -165,6 +215,8 @@ def begun(plan: Plan, started: list[Program]) -> Run:
         nats_url=plan.nats_url,
         database_url=plan.database_url,
         archive_dir=plan.archive_dir,
+        venues=tuple(plan.venues),
+        venue_definitions=plan.venue_definitions,
         services=[Process(name=program.name, probe=program.probe) for program in started],
     )
 
@@ -199,10 +251,10 @@ def _postgres(plan: Plan) -> Program:
     )
 
 
-def _service(plan: Plan, name: str) -> Program:
+def _service(plan: Plan, name: str, package: str) -> Program:
     return Program(
         name=name,
-        command=[sys.executable, "-m", SERVICES[name]],
+        command=[sys.executable, "-m", package],
         probe=f"http://127.0.0.1:{plan.ports[name]}/readyz",
         environment={**_common(plan, name), **_own(plan, name)},
     )
@@ -213,6 +265,8 @@ def _common(plan: Plan, name: str) -> dict[str, str]:
         "BOT4_NATS_URL": plan.nats_url,
         "BOT4_HEALTH_PORT": str(plan.ports[name]),
         "BOT4_TRACE_DIR": str(plan.folder / "traces"),
+        "BOT4_VENUES": ",".join(plan.venues),
+        **({} if plan.venue_definitions is None else {"BOT4_VENUE_DEFINITIONS": plan.venue_definitions}),
     }
 
 
@@ -223,9 +277,10 @@ def _own(plan: Plan, name: str) -> dict[str, str]:
             return {"BOT4_HTTP_PORT": str(plan.ports[name]), "BOT4_API_KEYS": keys}
         case "journal":
             return {"BOT4_DATABASE_URL": plan.database_url, "BOT4_ARCHIVE_DIR": plan.archive_dir}
-        case "exchange-simulator":
+        case _ if name in simulators(plan.venues):
             tape = {"BOT4_TAPE": ",".join(plan.tape)} if plan.tape else {}
             market = {"BOT4_MARKET": plan.market, "BOT4_SEED": str(plan.seed)}
+            market["BOT4_VENUE"] = simulators(plan.venues)[name]
             return {**market, "BOT4_FAULTS": str(plan.faults).lower(), **tape}
     return {}
 

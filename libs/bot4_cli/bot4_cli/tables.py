@@ -61,17 +61,19 @@ def processes(now: Sequence[Status]) -> Table:
     return shown
 
 
-def orders(listed: Iterable[OrderAnswer]) -> Table:
+def orders(listed: Iterable[OrderAnswer], venues: bool = False) -> Table:
+    """`venues`: there are several, so what is asked begins with where."""
     shown = table("order", "client order id", "asked", "filled", "status")
     for column in (0, 1, 3):
         shown.columns[column].no_wrap = True
     for each in listed:
+        where = f"{each.venue}: " if venues and each.venue else ""
         stop = "" if each.stop_loss is None else f" stop {each.stop_loss}"
         _add(
             shown,
             each.order_id,
             each.client_order_id,
-            f"{each.side} {each.quantity} {each.symbol} {each.price or 'market'}{stop}",
+            f"{where}{each.side} {each.quantity} {each.symbol} {each.price or 'market'}{stop}",
             each.filled if each.average_price is None else f"{each.filled} at {short(each.average_price)}",
             Text(f"{each.status} {each.code}".rstrip(), COLOURS.get(each.status, "")),
         )
@@ -90,11 +92,11 @@ def orders_counted(listed: Iterable[OrderAnswer]) -> Table:
     return shown
 
 
-def fills(listed: Iterable[FillAnswer]) -> Table:
-    shown = table("order", "strategy", "filled", "as")
+def fills(listed: Iterable[FillAnswer], venues: bool = False) -> Table:
+    shown = table("order", "strategy", *(["venue"] if venues else []), "filled", "as")
     for each in listed:
         what = f"{each.side} {each.quantity} {each.symbol} at {short(each.price)}"
-        _add(shown, each.order_id, each.strategy, what, each.liquidity)
+        _add(shown, each.order_id, each.strategy, *([each.venue] if venues else []), what, each.liquidity)
     return shown
 
 

@@ -106,11 +106,10 @@ def fault(
     """
     run = read(data)
     from bot4_cli import truth
-    from bot4_common import streams
     from bot4_common.messages.market import FaultOrdered
 
     ordered = FaultOrdered(kind=kind, seconds=seconds, session=session, probability=probability, factor=factor)
-    begun = asyncio.run(truth.order(run, venue or streams.VENUE, ordered))
+    begun = asyncio.run(truth.order(run, venue or run.venues[0], ordered))
     if as_json:
         print(json.dumps(msgspec.to_builtins(begun), indent=2))
     else:
@@ -126,10 +125,9 @@ def score(venue: VenueName = None, data: Data = HERE, as_json: AsJson = False) -
     """
     run = read(data)
     from bot4_cli import tables, truth
-    from bot4_common import streams
 
     with meanwhile.status("Reading the journal and the venue's own record"):
-        scored = asyncio.run(truth.score(run, venue or streams.VENUE))
+        scored = asyncio.run(truth.score(run, venue or run.venues[0]))
     if as_json:
         print(json.dumps(msgspec.to_builtins(scored), indent=2))
     else:

@@ -59,7 +59,7 @@ def order_answer(order_id: str, status: str = "filled", client_order_id: str = "
     fields: dict[str, object] = {
         "order_id": order_id, "client_order_id": client_order_id, "account": "a", "strategy": "s", "status": status,
         "symbol": "BTC-USDT", "side": "buy", "type": "market", "quantity": "1", "price": None, "time_in_force": "ioc",
-        "post_only": False, "reduce_only": False, "stop_loss": None, "filled": "1", "leaves": "0",
+        "post_only": False, "reduce_only": False, "stop_loss": None, "venue": "sim", "filled": "1", "leaves": "0",
         "average_price": "1", "code": "", "details": {}, "received_at": 1, "decided_at": 1, "acknowledged_at": 1,
         "over_at": 1, "duplicate": False,
     }  # fmt: skip

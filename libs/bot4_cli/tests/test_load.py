@@ -95,7 +95,7 @@ def test_who_is_not_there_has_no_answer() -> None:
 
 
 def market(bid: str = "60000", ask: str = "60000.01") -> Market:
-    seen = Market(Wires("http://127.0.0.1:1", "key", 1), BTC)
+    seen = Market(Wires("http://127.0.0.1:1", "key", 1), BTC, "sim")
     seen.bid, seen.ask = Decimal(bid), Decimal(ask)
     return seen
 

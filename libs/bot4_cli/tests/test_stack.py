@@ -76,3 +76,58 @@ def test_two_folders_have_different_secrets(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     assert stack.kept_secrets(tmp_path / "one") != stack.kept_secrets(tmp_path / "two")
+
+
+# Several venues
+
+
+def two(folder: Path, venues: str = "a,b") -> Plan:
+    return planned(folder, free_ports(1)[0], venues=venues)
+
+
+def test_each_venue_has_a_simulator_that_knows_which_it_is(tmp_path: Path) -> None:
+    plan = two(tmp_path)
+    names = [program.name for program in programs(plan)]
+    assert names[4:6] == ["exchange-simulator", "exchange-simulator-b"] and len(names) == 9
+    told = {program.name: program.environment.get("BOT4_VENUE") for program in programs(plan)}
+    assert {name: venue for name, venue in told.items() if venue} == {
+        "exchange-simulator": "a",
+        "exchange-simulator-b": "b",
+    }
+
+
+def test_every_service_knows_all_venues(tmp_path: Path) -> None:
+    services = programs(two(tmp_path))[2:]
+    assert {program.environment["BOT4_VENUES"] for program in services} == {"a,b"}
+
+
+def test_without_a_word_there_is_one_venue(plan: Plan) -> None:
+    assert plan.venues == ["sim"]
+    assert list(stack.services(plan.venues)) == list(stack.SERVICES)
+
+
+def test_a_folder_keeps_its_venues_and_takes_more(tmp_path: Path) -> None:
+    two(tmp_path)
+    assert planned(tmp_path, free_ports(1)[0]).venues == ["a", "b"]
+    assert two(tmp_path, venues="b,a,sim").venues == ["b", "a", "sim"]
+    assert planned(tmp_path, free_ports(1)[0]).venues == ["b", "a", "sim"]
+
+
+def test_a_venue_of_the_folder_cannot_be_left_out(tmp_path: Path) -> None:
+    two(tmp_path)
+    with pytest.raises(Trouble, match="also trades at a: say --venues b,a, or take another folder with --data"):
+        two(tmp_path, venues="b")
+
+
+def test_an_unknown_venue_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match="--venues a,x: there is no venue x: choose from sim, a, b"):
+        two(tmp_path, venues="a,x")
+    assert not (tmp_path / "venues.json").exists()
+
+
+def test_venues_of_ones_own_are_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[mine]\nmaker_fee = "0"\ntaker_fee = "0.001"\n')
+    plan = planned(tmp_path, free_ports(1)[0], venues="mine,sim", venue_definitions=file)
+    assert plan.venues == ["mine", "sim"]
+    assert programs(plan)[-1].environment["BOT4_VENUE_DEFINITIONS"] == str(file)

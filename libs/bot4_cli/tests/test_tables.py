@@ -71,3 +71,8 @@ def test_each_event_of_a_frame_is_one_line_with_where_it_stands() -> None:
     assert [line.split()[0] for line in lines] == ["7", "7"]
     assert "GATEWAY:3:1" in lines[1]
     assert lines[1].endswith("cancel_order: account=a, order_id=1-0")
+
+
+def test_where_an_order_goes_is_shown_where_there_is_a_choice() -> None:
+    assert "sim" not in shown(tables.orders([order("1-0", "filled")]))
+    assert "sim: buy 1 BTC-USDT" in shown(tables.orders([order("1-0", "filled")], venues=True))

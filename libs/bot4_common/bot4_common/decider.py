@@ -17,12 +17,13 @@ Emit = Callable[[Event], None]
 
 class Heard(NamedTuple):
     """One input. `id` is where it stands (none for a quote, a tick or a venue's message), `at` when it was heard (ns),
-    `quotes` the latest market by symbol at that moment."""
+    `quotes` the latest market by venue and symbol at that moment, `subject` where on the bus it was said, if it was."""
 
     event: Event
     id: EventId | None
     at: int
-    quotes: Mapping[str, Quote]
+    quotes: Mapping[tuple[str, str], Quote]
+    subject: str = ""
 
 
 class Decider(Protocol[State]):

@@ -21,6 +21,7 @@ REFUSALS: dict[str, Refusal] = {
     "BAD_BODY": Refusal(400, False, "BadRequest", "The body is not the JSON that the documentation describes."),
     "BAD_FIELD": Refusal(422, False, "InvalidOrder", "A field has a value that can never be right."),
     "UNKNOWN_SYMBOL": Refusal(422, False, "BadSymbol", "No such instrument."),
+    "UNKNOWN_VENUE": Refusal(422, False, "BadRequest", "The system does not trade at this venue."),
     "TICK_SIZE": Refusal(422, False, "InvalidOrder", "The price lies between two ticks."),
     "LOT_SIZE": Refusal(422, False, "InvalidOrder", "The quantity lies between two lots."),
     "QUANTITY_RANGE": Refusal(422, False, "InvalidOrder", "The quantity is outside the instrument's range."),

@@ -48,15 +48,16 @@ def event(kind: type[Event], **fields: object) -> Expected:
 class Scenario(Generic[State]):
     """One decider and what has happened to it. `said` is what it emitted on the last `when`, `log` all it ever did.
 
-    What it hears stands in `stream`, one event a frame: the first one heard is `1-0`.
+    What it hears stands in `stream`, one event a frame: the first one heard is `1-0`; or it was said on `subject`.
     """
 
-    def __init__(self, decider: Decider[State], stream: str = "TEST", now: int = NOON) -> None:
+    def __init__(self, decider: Decider[State], stream: str = "TEST", now: int = NOON, subject: str = "") -> None:
         self.decider = decider
         self.state = decider.initial()
         self.stream = stream
         self.now = now
-        self.quotes: dict[str, Quote] = {}
+        self.subject = subject
+        self.quotes: dict[tuple[str, str], Quote] = {}
         self.heard = 0
         self.said: list[Event] = []
         self.log: list[Event] = []
@@ -77,10 +78,10 @@ class Scenario(Generic[State]):
         self.said = []
         for heard in inputs:
             if isinstance(heard, Quote):
-                self.quotes[heard.symbol] = heard
-            self.said += checked_decision(
-                self.decider, self.state, Heard(heard, self._identity(heard), self.now, self.quotes)
-            )
+                self.quotes[heard.venue, heard.symbol] = heard
+            id = self._identity(heard)
+            subject = self.subject if id is None else ""
+            self.said += checked_decision(self.decider, self.state, Heard(heard, id, self.now, self.quotes, subject))
         self.log += self.said
         return self
 

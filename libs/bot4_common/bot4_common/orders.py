@@ -140,4 +140,7 @@ def fingerprint(order: Order) -> str:
         field: plain(value) if isinstance(value, Decimal) else value
         for field, value in msgspec.structs.asdict(order).items()
     }
+    if not order.venue:
+        # As it was before there was a choice: a journal of that time has fingerprints without.
+        del written["venue"]
     return blake2b(msgspec.json.encode(written), digest_size=8).hexdigest()

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from bot4_common import instruments, streams
+from bot4_common import instruments, streams, venues
 from bot4_common.decider import State
 from bot4_common.instruments import Instrument
 from bot4_common.log import ChainBroken
@@ -22,6 +22,7 @@ from bot4_common.nats_log import NatsLog, connect, define
 from bot4_common.service import Runner, Service
 from bot4_common.settings import Settings
 from bot4_common.telemetry import Meters, Tracing, log_to_stderr, open_traces, serve_health
+from bot4_common.venues import VenueDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,17 @@ def load_instruments(settings: Settings) -> dict[str, Instrument]:
     return instruments.parse(Path(settings.instruments).read_text(encoding="utf-8"))
 
 
+def load_venues(settings: Settings) -> dict[str, VenueDefinition]:
+    """By name, the default venue first. Raises `ValueError` for one that is not known."""
+    known = venues.shipped()
+    if settings.venue_definitions is not None:
+        known |= venues.parse(Path(settings.venue_definitions).read_text(encoding="utf-8"))
+    return venues.load(venues.names(settings.venues), known)
+
+
 async def open_log(settings: Settings, name: str) -> NatsLog:
     log = await connect(settings.nats_url, name)
-    await define(log, list(streams.WRITTEN), streams.JOURNAL, list(streams.JOURNALED))
+    await define(log, list(streams.written(venues.names(settings.venues))), streams.JOURNAL, list(streams.JOURNALED))
     return log
 
 

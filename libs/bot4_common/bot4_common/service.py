@@ -76,8 +76,9 @@ class Service(Generic[State]):
     decider: Decider[State]
     hears: tuple[str, ...] = ()
     listens: tuple[str, ...] = ()
-    # Symbols whose quotes are waited for, a moment, before the first decision: a market refusal should mean it.
-    needs_quotes: tuple[str, ...] = ()
+    # Markets (venue and symbol) whose quotes are waited for, a moment, before the first decision: a market refusal
+    # should mean it.
+    needs_quotes: tuple[tuple[str, str], ...] = ()
     # What is told after a frame is stored, when the state may be ahead of it; and what is told a few times a second,
     # while everything decided is stored.
     told: Callable[[State, Frame], Iterable[Outgoing]] = _nothing
@@ -91,14 +92,21 @@ class _Market(NamedTuple):
     symbol: str
 
 
+class _Said(NamedTuple):
+    """What was heard on the bus, and where."""
+
+    subject: str
+    spoken: Spoken
+
+
 @dataclass
 class _Inbox:
     """What was heard and not yet decided: frames with their place, single messages of the bus, and quotes."""
 
-    waiting: deque[tuple[str, int, Frame] | Spoken | _Market] = field(default_factory=deque)
+    waiting: deque[tuple[str, int, Frame] | _Said | _Market] = field(default_factory=deque)
     frames: int = 0
     spoken: int = 0
-    quotes: dict[_Market, Spoken] = field(default_factory=dict)
+    quotes: dict[_Market, _Said] = field(default_factory=dict)
     room: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -134,7 +142,7 @@ class Runner(Generic[State]):
         self.sequence = 0
         self._own = Chain()
         self._read: dict[str, int] = {}
-        self._quotes: dict[str, Quote] = {}
+        self._quotes: dict[tuple[str, str], Quote] = {}
         self._inbox = _Inbox()
         self._chains = {stream: Chain() for stream in service.hears}
         self._pending: list[Decision] = []
@@ -256,7 +264,7 @@ class Runner(Generic[State]):
                 # From the last frame consumed, not after it: its hash is what the next one must follow.
                 opened.append(await self._log.read(stream, max(read - 1, 0), partial(self._hear, stream), self._fail))
             for subject in service.listens:
-                opened.append(await self._log.listen(subject, self._listen))
+                opened.append(await self._log.listen(subject, partial(self._listen, subject)))
             self._beating = self._begin(self._beat())
             await self._await_quotes()
             await self._decide_and_store()
@@ -281,7 +289,7 @@ class Runner(Generic[State]):
 
     async def _await_quotes(self) -> None:
         until = self._clock() + int(QUOTES_S * 1e9)
-        while any(symbol not in self._quotes for symbol in self._service.needs_quotes) and self._clock() < until:
+        while any(market not in self._quotes for market in self._service.needs_quotes) and self._clock() < until:
             if self._stopping:
                 return
             await self._woken(until)
@@ -342,21 +350,21 @@ class Runner(Generic[State]):
         inbox.room.clear()
         return inbox.room.wait()
 
-    def _listen(self, data: bytes) -> None:
+    def _listen(self, subject: str, data: bytes) -> None:
         for spoken in decode_spoken(data):
-            self._take(spoken)
+            self._take(_Said(subject, spoken))
         self._wake.set()
 
-    def _take(self, spoken: Spoken) -> None:
-        inbox, event = self._inbox, spoken.event
+    def _take(self, said: _Said) -> None:
+        inbox, event = self._inbox, said.spoken.event
         if isinstance(event, Quote):
-            self._quotes[event.symbol] = event
             market = _Market(event.venue, event.symbol)
+            self._quotes[market] = event
             if market not in inbox.quotes:
                 inbox.waiting.append(market)
-            inbox.quotes[market] = spoken
+            inbox.quotes[market] = said
         elif inbox.spoken < INBOX_SPOKEN:
-            inbox.waiting.append(spoken)
+            inbox.waiting.append(said)
             inbox.spoken += 1
         else:
             self._meters.dropped.inc()
@@ -375,11 +383,10 @@ class Runner(Generic[State]):
             heard = waiting.popleft()
             inputs += 1
             if isinstance(heard, _Market):
-                heard = inbox.quotes.pop(heard)
-                self._decide_one(heard.event, None, now, heard.trace)
-            elif isinstance(heard, Spoken):
+                self._decide_said(inbox.quotes.pop(heard), now)
+            elif isinstance(heard, _Said):
                 inbox.spoken -= 1
-                self._decide_one(heard.event, None, now, heard.trace)
+                self._decide_said(heard, now)
             else:
                 stream, sequence, frame = heard
                 inbox.frames -= 1
@@ -391,7 +398,10 @@ class Runner(Generic[State]):
             inbox.room.set()
         self._meters.inbox.set(inbox.frames)
 
-    def _decide_one(self, event: Event, id: EventId | None, now: int, trace: str | None) -> None:
+    def _decide_said(self, said: _Said, now: int) -> None:
+        self._decide_one(said.spoken.event, None, now, said.spoken.trace, said.subject)
+
+    def _decide_one(self, event: Event, id: EventId | None, now: int, trace: str | None, subject: str = "") -> None:
         decider, state = self._service.decider, self.state
         events: list[Any] = []
 
@@ -399,7 +409,7 @@ class Runner(Generic[State]):
             decider.evolve(state, own)
             events.append(own)
 
-        decider.decide(state, Heard(event, id, now, self._quotes), emit)
+        decider.decide(state, Heard(event, id, now, self._quotes, subject), emit)
         self._meters.inputs.inc()
         if id is not None:
             self._quiet += 1

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
+from bot4_common.messages.terms import FIRST_VENUE
+
 S = TypeVar("S", bound="Settings")
 
 
@@ -25,6 +27,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
     # A TOML file of instruments; none: those that come with bot4.
     instruments: str | None = None
+    # Which venues there are, with commas between them; the first is that of orders that name none. And a TOML file of
+    # more venues to choose from than come with bot4.
+    venues: str = FIRST_VENUE
+    venue_definitions: str | None = None
 
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:

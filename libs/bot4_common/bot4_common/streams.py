@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from bot4_common.messages.terms import FIRST_VENUE
+
 GATEWAY = "GATEWAY"
 JOURNAL = "JOURNAL"
 
@@ -14,7 +18,7 @@ def execution(shard: int) -> str:
     return f"EXECUTION_{shard}"
 
 
-def venue(name: str, shard: int) -> str:
+def venue(name: str, shard: int = 0) -> str:
     return f"VENUE_{name}_{shard}"
 
 
@@ -22,18 +26,28 @@ def cost(shard: int) -> str:
     return f"COST_{shard}"
 
 
-# One shard and one venue; more of either is a matter of more processes, each with its own stream.
+# One shard; more is a matter of more processes, each with its own stream.
 SHARD = 0
-VENUE = "sim"
+# The venue of a system that names none.
+VENUE = FIRST_VENUE
 
 RISK = risk(SHARD)
 EXECUTION = execution(SHARD)
-VENUE_STREAM = venue(VENUE, SHARD)
 COST = cost(SHARD)
 
 # What the journal merges: everything but the venues, whose streams are the outside world's own memory.
 JOURNALED = (GATEWAY, RISK, EXECUTION, COST)
-WRITTEN = (*JOURNALED, VENUE_STREAM)
+
+
+def written(venues: Iterable[str]) -> tuple[str, ...]:
+    """All streams of a system with these venues."""
+    return (*JOURNALED, *map(venue, venues))
+
+
+def venue_of(stream: str) -> str | None:
+    """The venue whose stream it is; none for a stream of ours."""
+    kind, _, rest = stream.partition("_")
+    return rest.rpartition("_")[0] if kind == "VENUE" else None
 
 
 def quotes(venue: str) -> str:

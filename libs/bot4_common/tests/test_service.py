@@ -335,7 +335,7 @@ def test_of_a_flood_of_quotes_only_the_newest_of_each_market_waits() -> None:
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(0.5)
         for n in range(100_000):
-            runner._listen(encode_spoken([quote(n, symbol=f"S{n % 3}")]))
+            runner._listen("feed.sim", encode_spoken([quote(n, symbol=f"S{n % 3}")]))
         await asyncio.sleep(0.5)
         runner.stop()
         await running
@@ -352,7 +352,7 @@ def test_a_decision_sees_the_latest_market() -> None:
     watcher = Watcher()
 
     async def story(stage: Stage) -> None:
-        stage.start(approving(watcher, listens=("quote.sim",), needs_quotes=("BTC-USDT",)))
+        stage.start(approving(watcher, listens=("quote.sim",), needs_quotes=(("sim", "BTC-USDT"),)))
         await stage.ask(1)
         await asyncio.sleep(0.5)
         await stage.log.say("quote.sim", encode_spoken([quote(7)]))
@@ -360,12 +360,12 @@ def test_a_decision_sees_the_latest_market() -> None:
 
     play(story)
     [heard] = [heard for heard in watcher.heard if isinstance(heard.event, CancelOrder)]
-    assert heard.quotes["BTC-USDT"].bid == 7
+    assert heard.quotes["sim", "BTC-USDT"].bid == 7
 
 
 def test_quotes_that_never_come_are_not_waited_for_long() -> None:
     async def story(stage: Stage) -> None:
-        stage.start(approving(listens=("quote.sim",), needs_quotes=("BTC-USDT",)))
+        stage.start(approving(listens=("quote.sim",), needs_quotes=(("sim", "BTC-USDT"),)))
         await stage.ask(1)
         await stage.until(lambda: stage.approved() == ["1"], seconds=2)
 
@@ -381,9 +381,9 @@ def test_a_flood_on_the_bus_cannot_pile_up(monkeypatch: pytest.MonkeyPatch) -> N
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(0.5)
         for n in range(1_000):
-            runner._listen(encode_spoken([heartbeat(n)]))
+            runner._listen("feed.sim", encode_spoken([heartbeat(n)]))
         await asyncio.sleep(0.5)
-        runner._listen(encode_spoken([heartbeat(1_000)]))
+        runner._listen("feed.sim", encode_spoken([heartbeat(1_000)]))
         await asyncio.sleep(0.5)
         runner.stop()
         await running

@@ -10,10 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from bot4_common import streams, venues
+from bot4_common import streams
 from bot4_common.instruments import Instrument
 from bot4_common.nats_log import NatsLog
-from bot4_common.process import load_instruments, run
+from bot4_common.process import load_instruments, load_venues, run
 from bot4_common.service import Service
 from bot4_common.settings import Settings, read
 from bot4_common.venues import VenueDefinition
@@ -99,7 +99,7 @@ def service(venue: Venue) -> Service[State]:
 
 def main() -> None:
     settings = read(VenueSettings, os.environ)
-    definition = venues.load([settings.venue])[settings.venue]
+    definition = load_venues(settings)[settings.venue]
     listed = load_instruments(settings)
     files = [] if settings.tape is None else [Path(name) for name in settings.tape.split(",")]
     recorded: tape.Tape | Recording | None = None

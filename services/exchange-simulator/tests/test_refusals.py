@@ -24,7 +24,7 @@ def test_both_agree_on_what_may_be_tried_again(code: str) -> None:
 def table() -> str:
     """One line per code: what a caller sees, and what the venue itself would say in the dialect it speaks."""
     lines = ["| code | HTTP | again? | ccxt | meaning | venue |", "|---|---|---|---|---|---|"]
-    said = {**refusals.REFUSALS, **edge.REFUSALS}
+    said: dict[str, refusals.Refusal | edge.EdgeRefusal] = {**refusals.REFUSALS, **edge.REFUSALS}
     for code, refusal in REFUSALS.items():
         venue = f"{said[code].venue_code} {said[code].venue_message}" if code in said else ""
         again = "yes" if refusal.retryable else ""

@@ -7,6 +7,7 @@ order is ever sent a second time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +46,7 @@ from bot4_common.messages.venue import (
     VenueOrderTrimmed,
 )
 from bot4_common.money import ZERO
+from bot4_common.streams import feed
 from bot4_execution.lifecycle import AT_VENUE, LIFE, OVER, News, Stage, follows
 from bot4_execution.session import Session
 
@@ -62,6 +64,7 @@ class Child(msgspec.Struct, kw_only=True):
     order_id: str
     child_id: str
     account: str
+    venue: str
     order: Order
     bid: Decimal
     ask: Decimal
@@ -77,27 +80,38 @@ class Child(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """Children by id, live and recently finished, and the session with the venue."""
+    """Children by id, live and recently finished, and by venue the session with it."""
 
     live: dict[str, Child] = {}
     finished: dict[str, Child] = {}
-    session: Session = msgspec.field(default_factory=Session)
+    sessions: dict[str, Session]
     # Children with an answer awaited, and when it is overdue (ns), in that order: every request waits equally long.
     awaited: dict[str, int] = {}
 
     def child(self, child_id: str) -> Child | None:
         return self.live.get(child_id) or self.finished.get(child_id)
 
+    def session(self, venue: str) -> Session:
+        """To look at; with a venue that has said nothing yet it is new."""
+        return self.sessions.get(venue) or Session()
+
+    def own_session(self, venue: str) -> Session:
+        """Only `evolve` calls it."""
+        return self.sessions.setdefault(venue, Session())
+
 
 class Execution:
-    """The decider of one execution shard. `session` is its name at the venue."""
+    """The decider of one execution shard. `venues`, of which the first is that of orders that name none; `session` is
+    its name at all of them."""
 
-    def __init__(self, venue: str, session: str) -> None:
-        self._venue = venue
+    def __init__(self, venues: Sequence[str], session: str) -> None:
+        self._default = venues[0]
         self._session = session
+        # A message of a session does not name its venue: the line it comes by does.
+        self._lines = {feed(venue, session): venue for venue in venues}
 
     def initial(self) -> State:
-        return State()
+        return State(sessions={})
 
     def deadline(self, state: State) -> int | None:
         return next(iter(state.awaited.values()), None)
@@ -114,12 +128,13 @@ class Execution:
                 if child is not None and not child.cancelling:
                     emit(self._cancel(child, heard.at))
             case SessionHeartbeat() as beat:
-                if beat.session == self._session and beat.session_sequence > state.session.sequence:
-                    self._ask_again(state, heard.at, emit)
+                session = state.session(beat.venue)
+                if beat.session == self._session and beat.session_sequence > session.sequence:
+                    self._ask_again(beat.venue, session, heard.at, emit)
             case Tick() as tick:
                 self._chase(state, tick.at, emit)
             case message if isinstance(message, SessionMessage):
-                self._take(state, message, heard.at, emit)
+                self._take(state, self._lines[heard.subject], message, heard.at, emit)
 
     def _send(self, approved: OrderApproved, now: int, emit: Emit) -> None:
         emit(
@@ -127,7 +142,7 @@ class Execution:
                 order_id=approved.order_id,
                 child_id=child_of(approved.order_id),
                 account=approved.account,
-                venue=self._venue,
+                venue=approved.order.venue or self._default,
                 order=approved.order,
                 bid=approved.bid,
                 ask=approved.ask,
@@ -138,7 +153,7 @@ class Execution:
 
     def _cancel(self, child: Child, now: int) -> CancelSent:
         return CancelSent(
-            order_id=child.order_id, child_id=child.child_id, account=child.account, venue=self._venue, sent_at=now
+            order_id=child.order_id, child_id=child.child_id, account=child.account, venue=child.venue, sent_at=now
         )
 
     def _chase(self, state: State, now: int, emit: Emit) -> None:
@@ -147,28 +162,32 @@ class Execution:
             if due_at > now:
                 return
             child = state.live[child_id]
-            known = {"order_id": child.order_id, "child_id": child_id, "account": child.account, "venue": self._venue}
+            known = {"order_id": child.order_id, "child_id": child_id, "account": child.account, "venue": child.venue}
             if child.stage == "sent":
                 emit(OutcomeUnknown(request="order", **known))
             elif child.stage in AT_VENUE:
                 emit(OutcomeUnknown(request="cancel", **known))
             emit(QuerySent(sent_at=now, **known))
 
-    def _take(self, state: State, message: SessionMessage, now: int, emit: Emit) -> None:
-        """Takes the next message of the feed, ignores a repeat, and asks for what is missing."""
+    def _take(self, state: State, venue: str, message: SessionMessage, now: int, emit: Emit) -> None:
+        """Takes the next message of a feed, ignores a repeat, and asks for what is missing."""
         if message.session != self._session:
             return
-        match state.session.judge(message.session_sequence):
+        session = state.session(venue)
+        match session.judge(message.session_sequence):
             case "repeat":
                 return
             case "gap":
-                self._ask_again(state, now, emit)
+                self._ask_again(venue, session, now, emit)
                 return
         child = state.child(message.child_id)
+        if child is not None and child.venue != venue:
+            # No venue has a word to say on what is at another.
+            child = None
         if isinstance(message, VenueFilled):
-            emit(self._filled(child, message))
+            emit(self._filled(child, venue, message))
         elif child is None:
-            emit(self._noted(message))
+            emit(self._noted(venue, message))
         elif isinstance(message, VenueOrderStatus):
             self._answered(child, message, now, emit)
         elif isinstance(message, VenueCancelRejected):
@@ -179,19 +198,14 @@ class Execution:
                 # A cancel that overtook its order found nothing to cancel: now it will.
                 emit(self._cancel(child, now))
 
-    def _ask_again(self, state: State, now: int, emit: Emit) -> None:
-        if state.session.may_ask(now):
+    def _ask_again(self, venue: str, session: Session, now: int, emit: Emit) -> None:
+        if session.may_ask(now):
             emit(
-                ResendRequested(
-                    venue=self._venue,
-                    session=self._session,
-                    session_sequence=state.session.sequence + 1,
-                    sent_at=now,
-                )
+                ResendRequested(venue=venue, session=self._session, session_sequence=session.sequence + 1, sent_at=now)
             )
 
-    def _noted(self, message: SessionMessage) -> FeedAdvanced:
-        return FeedAdvanced(venue=self._venue, session=self._session, session_sequence=message.session_sequence)
+    def _noted(self, venue: str, message: SessionMessage) -> FeedAdvanced:
+        return FeedAdvanced(venue=venue, session=self._session, session_sequence=message.session_sequence)
 
     def _changed(
         self,
@@ -203,7 +217,7 @@ class Execution:
             "order_id": child.order_id,
             "child_id": child.child_id,
             "account": child.account,
-            "venue": self._venue,
+            "venue": child.venue,
             "session_sequence": message.session_sequence,
         }
         match message:
@@ -218,20 +232,20 @@ class Execution:
                 return OrderCancelled(quantity=message.quantity, reason=message.reason, **known)
             case VenueOrderExpired() if follows(child.stage, "expired"):
                 return OrderExpired(quantity=message.quantity, reason=message.reason, **known)
-        return self._noted(message)
+        return self._noted(child.venue, message)
 
-    def _filled(self, child: Child | None, fill: VenueFilled) -> Event:
+    def _filled(self, child: Child | None, venue: str, fill: VenueFilled) -> Event:
         """A fill is applied by its increment and checked against the cumulative quantity; what contradicts is kept
         apart and alerted, a repeat of the same trade is only noted."""
         contradiction = _contradiction(child, fill)
         if child is not None and child.trades.get(fill.trade_id) == (fill.price, fill.quantity):
-            return self._noted(fill)
+            return self._noted(venue, fill)
         if child is None or contradiction:
             return FillQuarantined(
                 order_id=child.order_id if child is not None else "",
                 child_id=fill.child_id,
                 account=fill.account,
-                venue=self._venue,
+                venue=venue,
                 trade_id=fill.trade_id,
                 price=fill.price,
                 quantity=fill.quantity,
@@ -245,7 +259,7 @@ class Execution:
             strategy=child.order.strategy,
             symbol=child.order.symbol,
             side=child.order.side,
-            venue=self._venue,
+            venue=venue,
             trade_id=fill.trade_id,
             price=fill.price,
             quantity=fill.quantity,
@@ -267,25 +281,25 @@ class Execution:
                     order_id=child.order_id,
                     child_id=child.child_id,
                     account=child.account,
-                    venue=self._venue,
+                    venue=child.venue,
                     quantity=child.leaves,
                     session_sequence=status.session_sequence,
                 )
             )
             return
-        emit(self._noted(status))
+        emit(self._noted(child.venue, status))
         if status.state == "open" and child.cancelling and child.stage in AT_VENUE:
             emit(self._cancel(child, now))
 
     def _cancel_rejected(self, state: State, child: Child, message: VenueCancelRejected) -> Event:
         """A venue that takes no cancels just now has not refused this one: it is awaited, and asked for again."""
         if is_retryable(message.code) and child.child_id in state.live:
-            return self._noted(message)
+            return self._noted(child.venue, message)
         return CancelRejected(
             order_id=child.order_id,
             child_id=child.child_id,
             account=child.account,
-            venue=self._venue,
+            venue=child.venue,
             code=message.code,
             session_sequence=message.session_sequence,
         )
@@ -300,6 +314,7 @@ class Execution:
                     order_id=event.order_id,
                     child_id=event.child_id,
                     account=event.account,
+                    venue=event.venue,
                     order=event.order,
                     bid=event.bid,
                     ask=event.ask,
@@ -315,7 +330,7 @@ class Execution:
             case QuerySent():
                 _await(state, state.live[event.child_id], event.sent_at)
             case ResendRequested():
-                state.session.asked_at = event.sent_at
+                state.own_session(event.venue).asked_at = event.sent_at
                 sequence = 0
             case OutcomeUnknown(request="order"):
                 _move(state, event.child_id, "silent")
@@ -341,8 +356,9 @@ class Execution:
             case CancelRejected():
                 _refuse_cancel(state, event.child_id)
         if sequence:
-            state.session.sequence = sequence
-            state.session.asked_at = 0
+            session = state.own_session(getattr(event, "venue", self._default))
+            session.sequence = sequence
+            session.asked_at = 0
 
     def dump(self, state: State) -> Any:
         return state

@@ -1,4 +1,4 @@
-"""Is the venue's feed complete? One session's numbering: what is next, what is a repeat, what is missing.
+"""Is a venue's feed complete? One session's numbering: what is next, what is a repeat, what is missing.
 
 The venue numbers what it tells a session without a gap. A number already seen is a repeat and is ignored; one that
 is too high means that something was lost on the way: nothing is skipped, the venue is asked to say it again.
@@ -15,7 +15,7 @@ RESEND_PATIENCE_NS = 200_000_000
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """`sequence` is the last number taken; `asked_at` when a resend was last asked for (ns)."""
+    """With one venue. `sequence` is the last number taken; `asked_at` when a resend was last asked for (ns)."""
 
     sequence: int = 0
     asked_at: int = 0

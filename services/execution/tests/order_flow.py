@@ -89,15 +89,15 @@ class OrderFlow:
             streams.VENUE, {SYMBOL: COIN}, {SYMBOL: Liquidity(tape(), COIN.tick, COIN.lot, seed)}, Line(seed, profile)
         )
         self.risk = Service(streams.RISK, Risk(LIMITS, capacity=10_000))
-        self.execution = Service(streams.EXECUTION, Execution(streams.VENUE, streams.EXECUTION))
-        self.venue = Service(streams.VENUE_STREAM, self.venue_decider)
+        self.execution = Service(streams.EXECUTION, Execution([streams.VENUE], streams.EXECUTION))
+        self.venue = Service(streams.venue(streams.VENUE), self.venue_decider)
         self.hears = {
             streams.GATEWAY: [self.risk],
             streams.RISK: [self.execution],
             streams.EXECUTION: [self.risk, self.venue],
-            streams.VENUE_STREAM: [],
+            streams.venue(streams.VENUE): [],
         }
-        self.quotes: dict[str, Quote] = {}
+        self.quotes: dict[tuple[str, str], Quote] = {}
         # What the venue has said and nobody has received yet; quotes are received at once.
         self.feed: list[InFlight] = []
         self.submitted = 0
@@ -155,13 +155,14 @@ class OrderFlow:
 
     def is_at_rest(self) -> bool:
         told = self.venue.state.session(streams.EXECUTION).sequence
-        complete = self.execution.state.session.sequence == told
+        complete = self.execution.state.session(streams.VENUE).sequence == told
         return complete and not self.execution.state.awaited and not self.feed and not self.venue.state.delayed
 
     # How it goes on from one to the next
 
     def _decide(self, service: Service, heard: Event, id: EventId | None = None) -> None:
-        said = decision(service.decider, service.state, Heard(heard, id, self.now, self.quotes))
+        subject = streams.feed(streams.VENUE, streams.EXECUTION) if id is None else ""
+        said = decision(service.decider, service.state, Heard(heard, id, self.now, self.quotes, subject))
         if not said:
             return
         service.log += said
@@ -184,7 +185,7 @@ class OrderFlow:
 
     def _say(self, event: Event, delay_ns: int) -> None:
         if isinstance(event, Quote):
-            self.quotes[event.symbol] = event
+            self.quotes[event.venue, event.symbol] = event
             self._decide(self.risk, event)
         elif isinstance(event, SessionHeartbeat):
             self._decide(self.execution, event)

@@ -84,7 +84,7 @@ def stage_of(scenario: Scenario[State]) -> Stage:
 
 
 def hears(scenario: Scenario[State], news: News) -> Scenario[State]:
-    number = scenario.state.session.sequence + 1
+    number = scenario.state.session("sim").sequence + 1
     child = scenario.state.child("1-0.1")
     assert child is not None
     match news:

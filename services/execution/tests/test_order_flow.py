@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from bot4_common import streams
 from bot4_common.errors import Refused
 from bot4_common.given import MILLISECOND
 from bot4_common.instruments import check
@@ -22,6 +23,7 @@ from bot4_exchange_simulator.faults import PERFECT
 from bot4_risk.account import Account
 from services.execution.tests.order_flow import COIN, ROUGH, SYMBOL, OrderFlow
 
+MARKET = f"{streams.VENUE}/{SYMBOL}"
 ACCOUNTS = ("ann", "bob")
 SIDES: tuple[Side, Side] = ("buy", "sell")
 ACCOUNT = st.sampled_from(ACCOUNTS)
@@ -77,7 +79,7 @@ class AnyOrderFlow(RuleBasedStateMachine):
         self.place(account, side, type, self.market() + away, quantity, "gtc", False, reduce_only, None)
 
     def market(self) -> int:
-        quote = self.flow.quotes.get(SYMBOL)
+        quote = self.flow.quotes.get((streams.VENUE, SYMBOL))
         return 100 if quote is None else int(quote.bid)
 
     def place(
@@ -161,18 +163,18 @@ class AnyOrderFlow(RuleBasedStateMachine):
                 reducing = [each.leaves for each in open_orders.values() if each.order.reduce_only]
                 exits = [each.leaves for id, each in open_orders.items() if id in account.exits]
                 stops = [stop.quantity for stop in account.stops.values() if stop.side == side]
-                assert account.reserved_on(SYMBOL, side) == sum(each.leaves for each in open_orders.values())
-                assert account.reduce_only_on(SYMBOL, side) == sum(reducing)
-                assert account.exiting_on(SYMBOL, side) == sum(exits)
-                assert account.protected_on(SYMBOL, side) == sum(stops)
+                assert account.reserved_on(MARKET, side) == sum(each.leaves for each in open_orders.values())
+                assert account.reduce_only_on(MARKET, side) == sum(reducing)
+                assert account.exiting_on(MARKET, side) == sum(exits)
+                assert account.protected_on(MARKET, side) == sum(stops)
             assert all(each.leaves > 0 for each in account.open_orders.values())
 
     @invariant()
     def stops_and_exits_protect_the_position(self) -> None:
         for account in self.accounts().values():
             for side in SIDES:
-                unprotected = max(account.reducible(SYMBOL, side) - account.exiting_on(SYMBOL, side), ZERO)
-                assert account.protected_on(SYMBOL, side) == unprotected
+                unprotected = max(account.reducible(MARKET, side) - account.exiting_on(MARKET, side), ZERO)
+                assert account.protected_on(MARKET, side) == unprotected
 
     @invariant()
     def no_stop_is_kept_for_nothing(self) -> None:
@@ -245,7 +247,7 @@ class AnyOrderFlow(RuleBasedStateMachine):
             if isinstance(fill, VenueFilled):
                 filled[fill.account] += signed(fill.side, fill.quantity)
         for name in ACCOUNTS:
-            position = self.flow.risk.state.account(name).position(SYMBOL)
+            position = self.flow.risk.state.account(name).position(MARKET)
             assert position == filled[name]
             at_venue = self.flow.venue.state.engine.accounts.get(name)
             holding = None if at_venue is None else at_venue.holdings.get(SYMBOL)
@@ -298,7 +300,7 @@ def happen(day: AnyOrderFlow, random: Random) -> None:
         case "enter":
             day.enter(account, side, type, away, quantity, "gtc", random.random() < 0.2, random.randint(1, 6))
         case "leave":
-            position = day.flow.risk.state.account(account).position(SYMBOL)
+            position = day.flow.risk.state.account(account).position(MARKET)
             day.leave(account, "sell" if position > 0 else "buy", type, away, quantity, random.random() < 0.7)
         case "cancel":
             day.cancel(account, random.randint(0, 10))

@@ -36,7 +36,7 @@ def test_a_repeat_is_ignored() -> None:
 def test_behind_a_gap_nothing_is_taken_and_the_venue_is_asked() -> None:
     gap = given().when(approved()).when(filled(2, "4", "4"))
     gap.then(resend_from(1))
-    assert gap.state.session.sequence == 0
+    assert gap.state.session("sim").sequence == 0
 
 
 def test_while_the_answer_is_on_its_way_it_is_not_asked_again() -> None:
@@ -51,7 +51,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
 def test_what_is_told_again_closes_the_gap() -> None:
     closed = given().when(approved()).when(filled(2, "4", "4")).when(accepted(1), filled(2, "4", "4"))
     closed.then(event(OrderAcknowledged), event(OrderFilled))
-    assert closed.state.session == Session(sequence=2)
+    assert closed.state.session("sim") == Session(sequence=2)
 
 
 def test_a_new_gap_is_asked_about_at_once() -> None:
@@ -74,4 +74,4 @@ def test_another_session_is_none_of_ours() -> None:
 def test_a_message_of_an_unknown_order_is_only_noted() -> None:
     scenario = given().after(MILLISECOND).when(accepted(1, child_id="9-9.1"))
     scenario.then(FeedAdvanced(venue="sim", session=SESSION, session_sequence=1))
-    assert scenario.state.session.sequence == 1
+    assert scenario.state.session("sim").sequence == 1

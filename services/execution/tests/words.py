@@ -20,6 +20,7 @@ from bot4_common.messages.venue import (
     VenueOrderStatus,
     VenueOrderTrimmed,
 )
+from bot4_common.streams import feed
 from bot4_execution.domain import Execution, State
 
 SESSION = "EXECUTION_0"
@@ -36,7 +37,7 @@ ORDER = Order(
 
 
 def given() -> Scenario[State]:
-    return Scenario(Execution("sim", SESSION), stream="RISK_0")
+    return Scenario(Execution(["sim"], SESSION), stream="RISK_0", subject=feed("sim", SESSION))
 
 
 def approved(order_id: str = "1-0", order: Order = ORDER) -> OrderApproved:

@@ -14,7 +14,7 @@ import uvicorn
 import uvloop
 
 from bot4_common.log import ChainBroken, Fenced
-from bot4_common.process import freeze, load_instruments, open_log, stop_on_signal
+from bot4_common.process import freeze, load_instruments, load_venues, open_log, stop_on_signal
 from bot4_common.settings import Settings, read
 from bot4_common.telemetry import Tracing, log_to_stderr, open_traces
 from bot4_gateway.desk import CALLERS_MAX, Desk
@@ -78,6 +78,7 @@ async def serve(settings: GatewaySettings) -> int:
         time.time_ns,
         name,
         load_instruments(settings),
+        load_venues(settings),
         Figures(name),
         timeout_s=settings.timeout_s,
         window_ns=int(settings.idempotency_window_s * 1e9),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, TypeVar
 
@@ -13,6 +14,7 @@ from bot4_common.messages.estimate import Estimate
 from bot4_common.messages.terms import Liquidity, OrderType, Side, TimeInForce
 from bot4_common.money import ZERO, plain
 from bot4_common.orders import OrderRecord, Status
+from bot4_common.venues import VenueDefinition
 from bot4_gateway.views import Fill, KillSwitch, Line, Result, View
 
 A = TypeVar("A", bound=msgspec.Struct)
@@ -26,7 +28,8 @@ AVERAGE_STEP = Decimal("1e-12")
 
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it stands. `code` and `details` say why it was refused or rejected. `duplicate`: the request repeated
-    an earlier one, and this is that one's answer."""
+    an earlier one, and this is that one's answer. `venue` is where it goes: once it is approved also when it named
+    none, and before that as it was asked."""
 
     order_id: str
     client_order_id: str
@@ -42,6 +45,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool
     reduce_only: bool
     stop_loss: Number | None
+    venue: str
     filled: Number
     leaves: Number
     average_price: Number | None
@@ -81,7 +85,7 @@ class FillsAnswer(msgspec.Struct, frozen=True):
 
 
 class HoldingAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one strategy holds of a symbol; signed, in base. `unrealized` is unknown without a market."""
+    """What one strategy holds of a symbol at a venue; signed, in base. `unrealized` is unknown without a market."""
 
     strategy: str
     quantity: Number
@@ -91,9 +95,11 @@ class HoldingAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the account holds of a symbol, and which strategies make it up. `mark` is the mid of the last quote."""
+    """What the account holds of a symbol at a venue, and which strategies make it up. `mark` is the mid of the venue's
+    last quote."""
 
     symbol: str
+    venue: str
     quantity: Number
     mark: Number | None
     strategies: list[HoldingAnswer]
@@ -135,6 +141,21 @@ class InstrumentAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class InstrumentsAnswer(msgspec.Struct, frozen=True):
     instruments: list[InstrumentAnswer]
+
+
+class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Fees are fractions of the notional, a negative one is a rebate. `profile` names the rules of its engine.
+    `default`: orders that name no venue go there."""
+
+    name: str
+    default: bool
+    profile: str
+    maker_fee: Number
+    taker_fee: Number
+
+
+class VenuesAnswer(msgspec.Struct, frozen=True):
+    venues: list[VenueAnswer]
 
 
 class KillSwitchAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +211,7 @@ def order_answer(record: OrderRecord, duplicate: bool = False) -> OrderAnswer:
         post_only=order.post_only,
         reduce_only=order.reduce_only,
         stop_loss=_plain(order.stop_loss),
+        venue=order.venue,
         filled=plain(record.filled),
         leaves=plain(record.leaves),
         average_price=_average(record.notional, record.filled),
@@ -221,19 +243,20 @@ def fill_answer(fill: Fill) -> FillAnswer:
 
 
 def positions_answer(view: View, account: str) -> PositionsAnswer:
-    """By symbol, then by strategy. What was sold again stays, with what it realized."""
-    by_symbol: dict[str, list[Line]] = {}
-    for line in sorted(view.lines(account), key=lambda line: (line.symbol, line.strategy)):
-        by_symbol.setdefault(line.symbol, []).append(line)
+    """By symbol and venue, then by strategy. What was sold again stays, with what it realized."""
+    by_market: dict[tuple[str, str], list[Line]] = {}
+    for line in sorted(view.lines(account), key=lambda line: (line.symbol, line.venue, line.strategy)):
+        by_market.setdefault((line.symbol, line.venue), []).append(line)
     return PositionsAnswer(
         [
             PositionAnswer(
                 symbol=symbol,
+                venue=venue,
                 quantity=plain(sum((line.holding.quantity for line in lines), ZERO)),
-                mark=_plain(view.mark(symbol)),
+                mark=_plain(view.mark(venue, symbol)),
                 strategies=[_holding(view, line) for line in lines],
             )
-            for symbol, lines in by_symbol.items()
+            for (symbol, venue), lines in by_market.items()
         ]
     )
 
@@ -264,6 +287,23 @@ def result_answer(result: Result) -> ResultAnswer:
 
 def instrument_answer(instrument: Instrument) -> InstrumentAnswer:
     return _written(instrument, InstrumentAnswer)
+
+
+def venues_answer(venues: Mapping[str, VenueDefinition]) -> VenuesAnswer:
+    """`venues`, the default one first."""
+    default = next(iter(venues))
+    return VenuesAnswer(
+        [
+            VenueAnswer(
+                name=venue.name,
+                default=venue.name == default,
+                profile=venue.profile,
+                maker_fee=plain(venue.maker_fee),
+                taker_fee=plain(venue.taker_fee),
+            )
+            for venue in venues.values()
+        ]
+    )
 
 
 def estimate_answer(estimate: Estimate) -> EstimateAnswer:

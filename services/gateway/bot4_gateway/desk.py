@@ -26,6 +26,7 @@ from bot4_common.messages.market import Quote, decode_spoken
 from bot4_common.messages.risk import CancelApproved, CancelRefused, KillSwitchEngaged, KillSwitchReset
 from bot4_common.messages.terms import Order
 from bot4_common.orders import AT_VENUE, OVER, RANK, OrderRecord, fingerprint
+from bot4_common.venues import VenueDefinition
 from bot4_gateway.asked import Asked, Placed
 from bot4_gateway.figures import Figures
 from bot4_gateway.history import PAGE
@@ -75,7 +76,8 @@ class Waiter:
 
 
 class Desk:
-    """One replica. `name` is its own alone: it writes the shared stream under it. `clock` gives ns since the epoch."""
+    """One replica. `name` is its own alone: it writes the shared stream under it. `clock` gives ns since the epoch.
+    `venues` are those that orders may go to; which of them an order gets that names none is for risk to say."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Desk:
         clock: Callable[[], int],
         name: str,
         instruments: Mapping[str, Instrument],
+        venues: Mapping[str, VenueDefinition],
         figures: Figures | None = None,
         *,
         timeout_s: float = TIMEOUT_S,
@@ -95,6 +98,7 @@ class Desk:
     ) -> None:
         self.name = name
         self.instruments = instruments
+        self.venues = venues
         self.figures = figures or Figures(name)
         self.view = View(finished_max, fills_max, page)
         self.ready = False
@@ -104,7 +108,7 @@ class Desk:
         self._asked = Asked(window_ns, keys_max)
         self._follower = Follower(log, HEARS, self._take, self._asked.take, self._fail)
         self._intake = Intake(log, clock, name, self.figures, backlog_max)
-        self._listening: Reading | None = None
+        self._listening: list[Reading] = []
         # Who waits for news of an order, and of an account's kill switch.
         self._waiting: dict[str, list[Waiter]] = {}
         self._switching: dict[str, list[asyncio.Future[bool]]] = {}
@@ -122,6 +126,7 @@ class Desk:
         self._check_open()
         self._check_names(account, order)
         check(order, self.instruments)
+        self._check_venue(order.venue)
         deadline = self._deadline()
         command = PlaceOrder(account=account, order=order)
         submission = self._intake.order(account, order.client_order_id)
@@ -188,6 +193,7 @@ class Desk:
         """Raises `Refused` when it cannot be told, or the cost model is not there."""
         if request.symbol not in self.instruments:
             raise Refused("UNKNOWN_SYMBOL", symbol=request.symbol)
+        self._check_venue(request.venue)
         try:
             answer = decode_answer(await self._log.ask(SUBJECT, encode(request), ESTIMATE_TIMEOUT_S))
         except TimeoutError:
@@ -250,6 +256,11 @@ class Desk:
         strategies = self.view.strategies(account)
         if len(strategies) >= STRATEGIES_MAX and order.strategy not in strategies:
             raise Refused("BAD_FIELD", field="strategy", rule=f"at most {STRATEGIES_MAX} strategies per account")
+
+    def _check_venue(self, venue: str) -> None:
+        """Whoever names none leaves it to risk."""
+        if venue and venue not in self.venues:
+            raise Refused("UNKNOWN_VENUE", venue=venue[:64], venues=", ".join(self.venues))
 
     async def _switch(
         self, command: EngageKillSwitch | ResetKillSwitch, engaged: bool, trace: str | None
@@ -339,7 +350,7 @@ class Desk:
     def _quoted(self, data: bytes) -> None:
         for spoken in decode_spoken(data):
             if isinstance(spoken.event, Quote):
-                self.view.quotes[spoken.event.symbol] = spoken.event
+                self.view.quotes[spoken.event.venue, spoken.event.symbol] = spoken.event
 
     # The life of a replica
 
@@ -356,8 +367,8 @@ class Desk:
             self.ready = False
             storing.cancel()
             await self._follower.close()
-            if self._listening is not None:
-                await self._listening.stop()
+            for listening in self._listening:
+                await listening.stop()
 
     def stop(self) -> None:
         """Takes nothing more, stores what was taken, then ends `run`."""
@@ -387,7 +398,8 @@ class Desk:
             if end < self._follower.cursors[stream]:
                 raise ChainBroken(f"{stream} ends at {end}, but a snapshot was taken behind that")
         await self._follower.open(after)
-        self._listening = await self._log.listen(streams.quotes(streams.VENUE), self._quoted)
+        for venue in self.venues:
+            self._listening.append(await self._log.listen(streams.quotes(venue), self._quoted))
         while not self._follower.has_reached(ends) and not self._stopping:
             await self._woken(None)
         await self._intake.resume()

@@ -133,6 +133,7 @@ class Front:
         request: Request,
         status: Literal["open", "all"] = "open",
         symbol: str | None = None,
+        venue: str | None = None,
         strategy: str | None = None,
         client_order_id: str | None = None,
         limit: Limit = 100,
@@ -149,7 +150,9 @@ class Front:
         matching = (
             answers.order_answer(record)
             for record in found
-            if symbol in (None, record.order.symbol) and strategy in (None, record.order.strategy)
+            if symbol in (None, record.order.symbol)
+            and venue in (None, record.order.venue)
+            and strategy in (None, record.order.strategy)
         )
         return _json(answers.OrdersAnswer(list(islice(matching, limit))))
 
@@ -157,6 +160,7 @@ class Front:
         self,
         request: Request,
         symbol: str | None = None,
+        venue: str | None = None,
         strategy: str | None = None,
         order_id: str | None = None,
         limit: Limit = 100,
@@ -166,13 +170,14 @@ class Front:
             answers.fill_answer(fill)
             for fill in self._desk.view.fills_of(self._account(request))
             if symbol in (None, fill.event.symbol)
+            and venue in (None, fill.event.venue)
             and strategy in (None, fill.event.strategy)
             and order_id in (None, fill.event.order_id)
         )
         return _json(answers.FillsAnswer(list(islice(matching, limit))))
 
     async def positions(self, request: Request) -> Response:
-        """What the account holds, by symbol and strategy."""
+        """What the account holds, by symbol, venue and strategy."""
         return _json(answers.positions_answer(self._desk.view, self._account(request)))
 
     async def pnl(self, request: Request) -> Response:
@@ -186,6 +191,11 @@ class Front:
         listed = [answers.instrument_answer(instrument) for instrument in self._desk.instruments.values()]
         return _json(answers.InstrumentsAnswer(listed))
 
+    async def venues(self, request: Request) -> Response:
+        """Where can be traded, and for what fees. The first is where orders go that name no venue."""
+        self._account(request)
+        return _json(answers.venues_answer(self._desk.venues))
+
     async def estimate(
         self,
         request: Request,
@@ -193,11 +203,12 @@ class Front:
         side: Side,
         quantity: str,
         type: OrderType = "market",
+        venue: str = "",
     ) -> Response:
         """What an order would cost in the market as it is: a market order takes, a limit order rests."""
         self._account(request)
         _check_number("quantity", quantity)
-        asked = EstimateRequest(symbol=symbol, side=side, quantity=amount(quantity), type=type)
+        asked = EstimateRequest(symbol=symbol, side=side, quantity=amount(quantity), type=type, venue=venue)
         return _json(answers.estimate_answer(await self._desk.estimate(asked)))
 
     async def kill_switch(self, request: Request) -> Response:
@@ -319,6 +330,7 @@ def create_app(desk: Desk, keys: Keys, tracing: Tracing) -> ASGIApp:
         ("GET", "/v1/positions", front.positions, answers.PositionsAnswer),
         ("GET", "/v1/pnl", front.pnl, answers.ResultsAnswer),
         ("GET", "/v1/instruments", front.instruments, answers.InstrumentsAnswer),
+        ("GET", "/v1/venues", front.venues, answers.VenuesAnswer),
         ("GET", "/v1/costs/estimate", front.estimate, answers.EstimateAnswer),
         ("GET", "/v1/kill-switch", front.kill_switch, answers.KillSwitchAnswer),
         ("DELETE", "/v1/kill-switch", front.reset, answers.KillSwitchAnswer),

@@ -16,7 +16,7 @@ import msgspec
 from bot4_common.messages import cost, execution, gateway, risk
 from bot4_common.messages.frame import AnyEvent
 from bot4_common.messages.market import Quote
-from bot4_common.messages.terms import EventId, signed
+from bot4_common.messages.terms import FIRST_VENUE, EventId, signed
 from bot4_common.money import ZERO
 from bot4_common.orders import OrderRecord, advance, opened_by, order_id_of
 from bot4_common.pnl import Holding
@@ -35,12 +35,13 @@ class Fill(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, kw_only=True):
-    """What one strategy of one account has in one symbol. The holding's `costs` are the fees; `slippage` is what its
-    fills were worse than the arrival mids, which their prices already contain."""
+    """What one strategy of one account has in one symbol at one venue. The holding's `costs` are the fees; `slippage`
+    is what its fills were worse than the arrival mids, which their prices already contain."""
 
     account: str
     strategy: str
     symbol: str
+    venue: str = FIRST_VENUE
     holding: Holding = msgspec.field(default_factory=Holding)
     slippage: Decimal = ZERO
 
@@ -89,13 +90,13 @@ class View:
         self.live: dict[str, OrderRecord] = {}
         self.finished: Roll[OrderRecord] = Roll("finished", OrderRecord, finished_max, page)
         self.fills: Roll[Fill] = Roll("fills", Fill, fills_max, page)
-        self.quotes: dict[str, Quote] = {}
+        self.quotes: dict[tuple[str, str], Quote] = {}
         self._orders: dict[str, OrderRecord] = {}
         # The newest order of a client order id that does not merely repeat another.
         self._keys: dict[tuple[str, str], OrderRecord] = {}
         # Orders that changed after they were over stand in the roll again, this many times more than once.
         self._again: dict[str, int] = {}
-        self._lines: dict[tuple[str, str, str], Line] = {}
+        self._lines: dict[tuple[str, str, str, str], Line] = {}
         self._strategies: dict[str, set[str]] = {}
         self._switches: dict[str, KillSwitch] = {}
 
@@ -141,9 +142,9 @@ class View:
     def kill_switch(self, account: str) -> KillSwitch:
         return self._switches.get(account) or KillSwitch()
 
-    def mark(self, symbol: str) -> Decimal | None:
-        """The mid of the last quote."""
-        quote = self.quotes.get(symbol)
+    def mark(self, venue: str, symbol: str) -> Decimal | None:
+        """The mid of the venue's last quote: what is held there can be sold nowhere else."""
+        quote = self.quotes.get((venue, symbol))
         return None if quote is None else (quote.bid + quote.ask) / 2
 
     def results(self, account: str, currency_of: Callable[[str], str]) -> list[Result]:
@@ -156,7 +157,7 @@ class View:
     def unrealized(self, line: Line) -> Decimal | None:
         if not line.holding.quantity:
             return ZERO
-        mark = self.mark(line.symbol)
+        mark = self.mark(line.venue, line.symbol)
         return None if mark is None else line.holding.unrealized(mark)
 
     def _result(self, strategy: str, currency: str, lines: list[Line]) -> Result:
@@ -213,12 +214,12 @@ class View:
 
     def _filled(self, id: EventId, event: execution.OrderFilled, at: int) -> str:
         self.fills.append(Fill(str(id), event))
-        line = self._line(event.account, event.strategy, event.symbol)
+        line = self._line(event)
         line.holding.trade(signed(event.side, event.quantity), event.price)
         return self._changed(id, event, at)
 
     def _cost(self, id: EventId, event: cost.CostRecorded, at: int) -> None:
-        line = self._line(event.account, event.strategy, event.symbol)
+        line = self._line(event)
         line.holding.costs += event.fee
         line.slippage += event.spread + event.drift
 
@@ -264,12 +265,12 @@ class View:
         if self._keys.get(key) is record:
             del self._keys[key]
 
-    def _line(self, account: str, strategy: str, symbol: str) -> Line:
-        key = (account, strategy, symbol)
+    def _line(self, of: execution.OrderFilled | cost.CostRecorded) -> Line:
+        key = (of.account, of.strategy, of.symbol, of.venue)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(account=account, strategy=strategy, symbol=symbol)
-            self._strategies.setdefault(account, set()).add(strategy)
+            line = self._lines[key] = Line(account=of.account, strategy=of.strategy, symbol=of.symbol, venue=of.venue)
+            self._strategies.setdefault(of.account, set()).add(of.strategy)
         return line
 
     # Snapshots
@@ -300,7 +301,7 @@ class View:
         for record in self._orders.values():
             self._own_key(record)
         for line in image.lines:
-            self._lines[line.account, line.strategy, line.symbol] = line
+            self._lines[line.account, line.strategy, line.symbol, line.venue] = line
             self._strategies.setdefault(line.account, set()).add(line.strategy)
         self._switches = dict(image.switches)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -25,9 +25,11 @@ from bot4_common.messages.risk import CancelApproved, OrderApproved, OrderRefuse
 from bot4_common.messages.terms import EventId, Order, Side
 from bot4_common.money import ZERO
 from bot4_common.testing import SimulatedLoop
+from bot4_common.venues import VenueDefinition, load
 from bot4_gateway.desk import Desk
 
 ANN, BOB = "ann", "bob"
+SIM = load(["sim"])
 BTC = "BTC-USDT"
 
 
@@ -73,10 +75,10 @@ class Street:
         self.costs = Voice(broker, loop.clock, streams.COST, (streams.EXECUTION,))
         self._processes: dict[str, tuple[int, MemoryLog]] = {}
 
-    async def desk(self, name: str = "gateway-0", **options: Any) -> Desk:
+    async def desk(self, name: str = "gateway-0", venues: Mapping[str, VenueDefinition] = SIM, **options: Any) -> Desk:
         """A replica that is ready."""
         log = MemoryLog(self.broker)
-        desk = Desk(log, self.clock, name, shipped(), **options)
+        desk = Desk(log, self.clock, name, shipped(), venues, **options)
         ready = asyncio.Event()
         self._processes[name] = self._loop.spawn(desk.run(ready.set)), log
         await ready.wait()
@@ -97,9 +99,9 @@ class Street:
     def snapshots(self, name: str = "gateway-0") -> dict[str, Snapshot]:
         return {writer: saved for writer, saved in self.broker.snapshots.items() if writer.startswith(name)}
 
-    async def quote(self, bid: str, ask: str, symbol: str = BTC) -> None:
+    async def quote(self, bid: str, ask: str, symbol: str = BTC, venue: str = streams.VENUE) -> None:
         quote = Quote(
-            venue=streams.VENUE,
+            venue=venue,
             symbol=symbol,
             bid=Decimal(bid),
             ask=Decimal(ask),
@@ -107,7 +109,7 @@ class Street:
             ask_quantity=Decimal(1),
             at=self.clock(),
         )
-        await MemoryLog(self.broker).say(streams.quotes(streams.VENUE), encode_spoken([Spoken(quote)]))
+        await MemoryLog(self.broker).say(streams.quotes(venue), encode_spoken([Spoken(quote)]))
         await passing(0.01)
 
     async def approves(self, order_id: str, order: Order, account: str = ANN) -> None:
@@ -205,6 +207,7 @@ def filled(
     account: str = ANN,
     strategy: str = "trend",
     symbol: str = BTC,
+    venue: str = streams.VENUE,
 ) -> OrderFilled:
     return OrderFilled(
         order_id=order_id,
@@ -213,7 +216,7 @@ def filled(
         strategy=strategy,
         symbol=symbol,
         side=side,
-        venue=streams.VENUE,
+        venue=venue,
         trade_id="t1",
         price=Decimal(price),
         quantity=Decimal(quantity),

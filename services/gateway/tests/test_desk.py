@@ -23,6 +23,7 @@ from services.gateway.tests.street import (
     ANN,
     BOB,
     BTC,
+    SIM,
     Street,
     acknowledged,
     buy,
@@ -136,7 +137,7 @@ def test_a_bad_order_leaves_no_trace(order: Any, code: str) -> None:
 
 def test_nothing_is_taken_before_everything_is_read() -> None:
     async def story(street: Street) -> None:
-        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped())
+        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped(), SIM)
         assert (await refusal(desk.place(ANN, buy("a")))).code == "UNAVAILABLE"
 
     simulated(story)
@@ -338,7 +339,7 @@ def test_a_faulty_log_takes_every_order_once(seed: int) -> None:
 
 def test_another_process_of_the_same_name_ends_this_one() -> None:
     async def story(street: Street) -> None:
-        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped())
+        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped(), SIM)
         running = asyncio.ensure_future(desk.run())
         await passing(0.1)
         other = await street.desk("gateway-0")
@@ -353,7 +354,7 @@ def test_another_process_of_the_same_name_ends_this_one() -> None:
 
 def test_an_altered_frame_ends_the_process() -> None:
     async def story(street: Street) -> None:
-        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped())
+        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped(), SIM)
         running = asyncio.ensure_future(desk.run())
         await passing(0.1)
         await desk.place(ANN, buy("a"), "journaled")
@@ -372,7 +373,7 @@ def replace_previous(frame: Any) -> bytes:
 
 def test_what_was_taken_is_stored_before_the_process_ends() -> None:
     async def story(street: Street) -> None:
-        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped())
+        desk = Desk(MemoryLog(street.broker), street.clock, "gateway-0", shipped(), SIM)
         running = asyncio.ensure_future(desk.run())
         await passing(0.1)
         placing = asyncio.ensure_future(desk.place(ANN, buy("a"), "journaled"))

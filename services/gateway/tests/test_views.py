@@ -34,9 +34,9 @@ def place(key: str = "a", account: str = ANN) -> PlaceOrder:
     return PlaceOrder(account=account, order=buy(key))
 
 
-def quoted(seen: View, bid: str, ask: str, symbol: str = BTC) -> View:
-    seen.quotes[symbol] = Quote(
-        venue="sim",
+def quoted(seen: View, bid: str, ask: str, symbol: str = BTC, venue: str = "sim") -> View:
+    seen.quotes[venue, symbol] = Quote(
+        venue=venue,
         symbol=symbol,
         bid=Decimal(bid),
         ask=Decimal(ask),

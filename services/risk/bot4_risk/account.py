@@ -1,14 +1,34 @@
-"""What does risk know of one account? Positions, open orders with what they reserve, and protective stops."""
+"""What does risk know of one account? Positions, open orders with what they reserve, and protective stops.
+
+All of it is kept by *market*, which is a symbol at a venue: what was bought at one venue cannot be sold at another.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from bot4_common.messages.risk import StopArmed, StopTriggered
-from bot4_common.messages.terms import Order, Side
+from bot4_common.messages.terms import FIRST_VENUE, Order, Side
 from bot4_common.money import ZERO
+
+
+class AtVenue(Protocol):
+    """An order, a quote, a fill, a stop: what is of one symbol at one venue."""
+
+    @property
+    def venue(self) -> str: ...
+
+    @property
+    def symbol(self) -> str: ...
+
+
+def market_of(what: AtVenue) -> str:
+    return f"{what.venue or FIRST_VENUE}/{what.symbol}"
 
 
 class OpenOrder(msgspec.Struct, kw_only=True):
@@ -22,6 +42,7 @@ class Stop(msgspec.Struct, kw_only=True):
     """The protective stop of one opening order."""
 
     strategy: str
+    venue: str
     symbol: str
     side: Side
     quantity: Decimal
@@ -29,6 +50,8 @@ class Stop(msgspec.Struct, kw_only=True):
 
 
 class Account(msgspec.Struct, kw_only=True):
+    """`positions` by market."""
+
     positions: dict[str, Decimal] = {}
     open_orders: dict[str, OpenOrder] = {}
     # Client order ids of the open orders: the venue would refuse a second live one.
@@ -45,46 +68,58 @@ class Account(msgspec.Struct, kw_only=True):
     exits_made: int = 0
     killed: bool = False
 
-    def position(self, symbol: str) -> Decimal:
-        return self.positions.get(symbol, ZERO)
+    def position(self, market: str) -> Decimal:
+        return self.positions.get(market, ZERO)
 
-    def reserved_on(self, symbol: str, side: Side) -> Decimal:
-        return self.reserved.get(total_key(symbol, side), ZERO)
+    def reserved_on(self, market: str, side: Side) -> Decimal:
+        return self.reserved.get(total_key(market, side), ZERO)
 
-    def reduce_only_on(self, symbol: str, side: Side) -> Decimal:
+    def reduce_only_on(self, market: str, side: Side) -> Decimal:
         """What the open reduce-only orders of one side still want to close."""
-        return self.reduce_only.get(total_key(symbol, side), ZERO)
+        return self.reduce_only.get(total_key(market, side), ZERO)
 
-    def exiting_on(self, symbol: str, side: Side) -> Decimal:
-        return self.exiting.get(total_key(symbol, side), ZERO)
+    def exiting_on(self, market: str, side: Side) -> Decimal:
+        return self.exiting.get(total_key(market, side), ZERO)
 
-    def protected_on(self, symbol: str, side: Side) -> Decimal:
-        return self.protected.get(total_key(symbol, side), ZERO)
+    def protected_on(self, market: str, side: Side) -> Decimal:
+        return self.protected.get(total_key(market, side), ZERO)
 
-    def reducible(self, symbol: str, side: Side) -> Decimal:
+    def reducible(self, market: str, side: Side) -> Decimal:
         """How much of the position an order of this side could close."""
-        position = self.position(symbol)
+        position = self.position(market)
         held = -position if side == "buy" else position
         return max(held, ZERO)
 
     def is_opening(self, order: Order) -> bool:
         """Could the order, with all others of its side filled before it, open or enlarge a position?"""
-        wanted = self.reserved_on(order.symbol, order.side) + order.quantity
-        return wanted > self.reducible(order.symbol, order.side)
+        market = market_of(order)
+        wanted = self.reserved_on(market, order.side) + order.quantity
+        return wanted > self.reducible(market, order.side)
 
     def worst_position(self, order: Order) -> Decimal:
         """The size of the position if the order and all others of its side fill whole."""
-        wanted = self.reserved_on(order.symbol, order.side) + order.quantity
-        held = self.position(order.symbol)
+        market = market_of(order)
+        wanted = self.reserved_on(market, order.side) + order.quantity
+        held = self.position(market)
         return abs(held + wanted if order.side == "buy" else held - wanted)
 
-    def shrunk(self, symbol: str, side: Side, surplus: Decimal) -> list[tuple[str, Stop, Decimal]]:
+    def worst_elsewhere(self, order: Order, venues: Iterable[str]) -> Decimal:
+        """The size of the symbol's positions at the other venues, each if all orders of its worse side fill whole;
+        their sum whichever side they are on, since two venues do not know of each other."""
+        markets = [market_of(replace(order, venue=venue)) for venue in venues if venue != order.venue]
+        return sum((self._worst(market) for market in markets), ZERO)
+
+    def _worst(self, market: str) -> Decimal:
+        held = self.position(market)
+        return max(abs(held + self.reserved_on(market, "buy")), abs(held - self.reserved_on(market, "sell")))
+
+    def shrunk(self, market: str, side: Side, surplus: Decimal) -> list[tuple[str, Stop, Decimal]]:
         """The stops that give up the surplus, the oldest first, and what each still protects then."""
         shrunk: list[tuple[str, Stop, Decimal]] = []
         for order_id, stop in self.stops.items():
             if surplus <= 0:
                 break
-            if stop.symbol == symbol and stop.side == side and stop.quantity:
+            if stop.side == side and stop.quantity and market_of(stop) == market:
                 cut = min(surplus, stop.quantity)
                 shrunk.append((order_id, stop, stop.quantity - cut))
                 surplus -= cut
@@ -129,6 +164,7 @@ class Account(msgspec.Struct, kw_only=True):
         if stop is None:
             stop = self.stops[armed.order_id] = Stop(
                 strategy=armed.strategy,
+                venue=armed.venue,
                 symbol=armed.symbol,
                 side=armed.side,
                 quantity=ZERO,
@@ -141,14 +177,14 @@ class Account(msgspec.Struct, kw_only=True):
         self.exits[triggered.exit_id] = triggered.order_id
         self.exits_made += 1
 
-    def move(self, symbol: str, position: Decimal) -> None:
+    def move(self, market: str, position: Decimal) -> None:
         if position:
-            self.positions[symbol] = position
+            self.positions[market] = position
         else:
-            self.positions.pop(symbol, None)
+            self.positions.pop(market, None)
 
     def _reserve(self, order_id: str, order: Order, quantity: Decimal) -> None:
-        key = total_key(order.symbol, order.side)
+        key = total_key(market_of(order), order.side)
         _add(self.reserved, key, quantity)
         if order.reduce_only:
             _add(self.reduce_only, key, quantity)
@@ -156,7 +192,7 @@ class Account(msgspec.Struct, kw_only=True):
             _add(self.exiting, key, quantity)
 
     def _protect(self, stop: Stop, quantity: Decimal) -> None:
-        _add(self.protected, total_key(stop.symbol, stop.side), quantity - stop.quantity)
+        _add(self.protected, total_key(market_of(stop), stop.side), quantity - stop.quantity)
         stop.quantity = quantity
 
     def _close(self, order_id: str, open_order: OpenOrder) -> None:
@@ -166,8 +202,8 @@ class Account(msgspec.Struct, kw_only=True):
         self.exits.pop(order_id, None)
 
 
-def total_key(symbol: str, side: Side) -> str:
-    return f"{symbol}/{side}"
+def total_key(market: str, side: Side) -> str:
+    return f"{market}/{side}"
 
 
 def _add(totals: dict[str, Decimal], key: str, quantity: Decimal) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bot4_common.decider import Emit, Heard
 from bot4_common.idempotency import CAPACITY, WINDOW_NS, Dump, IdempotencyStore
@@ -34,10 +36,10 @@ from bot4_common.messages.risk import (
     StopArmed,
     StopTriggered,
 )
-from bot4_common.messages.terms import Event, Order, Side, opposite, signed
+from bot4_common.messages.terms import FIRST_VENUE, Event, Order, Side, opposite, signed
 from bot4_common.money import ZERO, multiply, plain
 from bot4_common.orders import fingerprint, order_id_of
-from bot4_risk.account import Account, Stop
+from bot4_risk.account import Account, Stop, market_of
 from bot4_risk.limits import Limits
 
 SIDES: tuple[Side, Side] = ("buy", "sell")
@@ -60,7 +62,7 @@ class State:
     def __init__(self, accounts: dict[str, Account], taken: IdempotencyStore[Taken]) -> None:
         self.accounts = accounts
         self.taken = taken
-        # The stops that watch a symbol and side, nearest to their trigger first: derived from the accounts, so that a
+        # The stops that watch a market and side, nearest to their trigger first: derived from the accounts, so that a
         # quote looks at no others, and sorted, so that they fire in one order whether lived or loaded.
         self.watched: dict[tuple[str, Side], list[Watched]] = {}
         for name, account in accounts.items():
@@ -77,7 +79,7 @@ class State:
         return self.accounts.setdefault(name, Account())
 
     def watch(self, account: str, order_id: str, stop: Stop) -> None:
-        insort(self.watched.setdefault((stop.symbol, stop.side), []), _watched(account, order_id, stop))
+        insort(self.watched.setdefault((market_of(stop), stop.side), []), _watched(account, order_id, stop))
 
     def tidy(self, name: str, order_id: str) -> None:
         """Forgets a stop that protects nothing and cannot come to protect anything."""
@@ -85,7 +87,7 @@ class State:
         stop = account.stops.get(order_id)
         if stop is not None and account.is_spent(order_id, stop):
             del account.stops[order_id]
-            watching = self.watched[stop.symbol, stop.side]
+            watching = self.watched[market_of(stop), stop.side]
             del watching[bisect_left(watching, _watched(name, order_id, stop))]
 
 
@@ -102,8 +104,16 @@ class _Saved(msgspec.Struct):
 class Risk:
     """The decider of one risk shard."""
 
-    def __init__(self, limits: Limits, window_ns: int = WINDOW_NS, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        venues: Sequence[str] = (FIRST_VENUE,),
+        window_ns: int = WINDOW_NS,
+        capacity: int = CAPACITY,
+    ) -> None:
+        """`venues`, of which the first is that of orders that name none."""
         self._limits = limits
+        self._venues = tuple(venues)
         self._window_ns = window_ns
         self._capacity = capacity
 
@@ -137,22 +147,23 @@ class Risk:
 
     def _place(self, state: State, heard: Heard, command: PlaceOrder, emit: Emit) -> None:
         assert heard.id is not None
-        order, account = command.order, state.account(command.account)
+        asked_for, account = command.order, state.account(command.account)
         order_id = order_id_of(heard.id.sequence, heard.id.index)
-        asked = fingerprint(order)
-        first = state.taken.get((command.account, order.client_order_id), heard.at)
+        asked = fingerprint(asked_for)
+        first = state.taken.get((command.account, asked_for.client_order_id), heard.at)
         if first is not None:
             emit(
                 OrderRepeated(
                     order_id=order_id,
                     account=command.account,
-                    client_order_id=order.client_order_id,
+                    client_order_id=asked_for.client_order_id,
                     first=first.order_id,
                     same_body=first.fingerprint == asked,
                 )
             )
             return
-        quote = heard.quotes.get(order.symbol)
+        order = asked_for if asked_for.venue else replace(asked_for, venue=self._venues[0])
+        quote = heard.quotes.get((order.venue, order.symbol))
         refusal = self._refusal(account, order, quote, heard.at)
         if refusal is not None:
             code, details = refusal
@@ -160,7 +171,7 @@ class Risk:
                 OrderRefused(
                     order_id=order_id,
                     account=command.account,
-                    order=order,
+                    order=asked_for,
                     fingerprint=asked,
                     code=code,
                     details=details,
@@ -190,12 +201,14 @@ class Risk:
         limits = self._limits
         if account.killed:
             return "KILL_SWITCH", {}
+        if order.venue not in self._venues:
+            return "UNKNOWN_VENUE", {"venue": order.venue, "venues": ", ".join(self._venues)}
         if order.client_order_id in account.live:
             return "DUPLICATE_LIVE_ORDER", {"order_id": account.live[order.client_order_id]}
         if len(account.open_orders) >= limits.open_orders_max:
             return "OPEN_ORDERS", _numbers(open_orders=len(account.open_orders), limit=limits.open_orders_max)
         if quote is None:
-            return "NO_MARKET", {"symbol": order.symbol}
+            return "NO_MARKET", {"symbol": order.symbol, "venue": order.venue}
         if now - quote.at > limits.quote_age_max_ns:
             return "NO_MARKET", _numbers(quote_age_ns=now - quote.at, limit=limits.quote_age_max_ns)
         mid = (quote.bid + quote.ask) / 2
@@ -208,30 +221,32 @@ class Risk:
             return "ORDER_SIZE", _numbers(notional=notional, limit=limits.order_notional_max)
         if order.reduce_only:
             return self._reduce_only_refusal(account, order)
-        worst = multiply(account.worst_position(order), mid)
+        worst = multiply(account.worst_position(order) + account.worst_elsewhere(order, self._venues), mid)
         opening = account.is_opening(order)
         if opening and worst > limits.position_notional_max:
             return "POSITION_LIMIT", _numbers(asked=worst, limit=limits.position_notional_max)
         if not opening:
             return None
         if order.stop_loss is None:
-            return "STOP_LOSS_REQUIRED", _numbers(position=account.position(order.symbol), quantity=order.quantity)
+            return "STOP_LOSS_REQUIRED", _numbers(position=account.position(market_of(order)), quantity=order.quantity)
         if _reached(opposite(order.side), order.stop_loss, quote):
             return "STOP_ALREADY_PASSED", _numbers(stop_loss=order.stop_loss, bid=quote.bid, ask=quote.ask)
         return None
 
     def _reduce_only_refusal(self, account: Account, order: Order) -> tuple[str, dict[str, str]] | None:
-        position = account.position(order.symbol)
-        claimed = account.reduce_only_on(order.symbol, order.side)
-        if account.reducible(order.symbol, order.side) <= claimed:
+        market = market_of(order)
+        position = account.position(market)
+        claimed = account.reduce_only_on(market, order.side)
+        if account.reducible(market, order.side) <= claimed:
             return "NOTHING_TO_REDUCE", _numbers(position=position, claimed=claimed)
         return None
 
     def _quoted(self, state: State, heard: Heard, quote: Quote, emit: Emit) -> None:
         """Fires every stop the market has reached."""
+        market = market_of(quote)
         for side in SIDES:
             # Triggering forgets no stop, so the list stays as it is meanwhile.
-            for _, name, order_id in state.watched.get((quote.symbol, side), ()):
+            for _, name, order_id in state.watched.get((market, side), ()):
                 stop = state.accounts[name].stops[order_id]
                 if not _reached(stop.side, stop.stop_price, quote):
                     break
@@ -249,7 +264,7 @@ class Risk:
                 self._take(state, event)
             case PositionChanged():
                 account = state.own(event.account)
-                account.move(event.symbol, event.position)
+                account.move(market_of(event), event.position)
                 entry = account.fill(event.order_id, abs(event.quantity))
                 state.tidy(event.account, entry)
             case ReservationReduced():
@@ -289,10 +304,11 @@ def _as_approved(account: Account, order: Order, opening: bool) -> Order:
     """What may go to the venue: no reduce-only order beyond the position; and an order that, as things stand, only
     closes and so came without a stop, is held to that at the venue too, whatever fills before it."""
     if order.reduce_only:
-        room = account.reducible(order.symbol, order.side) - account.reduce_only_on(order.symbol, order.side)
-        return msgspec.structs.replace(order, quantity=min(order.quantity, room))
+        market = market_of(order)
+        room = account.reducible(market, order.side) - account.reduce_only_on(market, order.side)
+        return replace(order, quantity=min(order.quantity, room))
     if not opening and order.stop_loss is None:
-        return msgspec.structs.replace(order, reduce_only=True)
+        return replace(order, reduce_only=True)
     return order
 
 
@@ -314,7 +330,8 @@ def _kill(account: Account, command: EngageKillSwitch, emit: Emit) -> None:
 def _filled(state: State, fill: OrderFilled, emit: Emit) -> None:
     account = state.account(fill.account)
     filled = account.open_orders.get(fill.order_id)
-    before = account.position(fill.symbol)
+    market = market_of(fill)
+    before = account.position(market)
     change = signed(fill.side, fill.quantity)
     after = before + change
     emit(
@@ -326,15 +343,16 @@ def _filled(state: State, fill: OrderFilled, emit: Emit) -> None:
             quantity=change,
             price=fill.price,
             position=after,
+            venue=fill.venue,
         )
     )
     account = state.account(fill.account)
     opened = min(fill.quantity, max(ZERO, abs(after) - abs(before) if before * after > 0 else abs(after)))
     if opened and filled is not None and filled.order.stop_loss is not None:
         _protect(account, fill, filled.order.stop_loss, opened, emit)
-    _trim_stops(account, fill.account, fill.symbol, emit)
+    _trim_stops(account, fill.account, market, emit)
     if before and before * after <= 0:
-        _cancel_reduce_only(account, fill.account, fill.symbol, emit)
+        _cancel_reduce_only(account, fill.account, market, emit)
 
 
 def _protect(account: Account, fill: OrderFilled, stop_price: Decimal, opened: Decimal, emit: Emit) -> None:
@@ -349,16 +367,17 @@ def _protect(account: Account, fill: OrderFilled, stop_price: Decimal, opened: D
             side=opposite(fill.side),
             quantity=opened + (stop.quantity if stop is not None else ZERO),
             stop_price=stop_price,
+            venue=fill.venue,
         )
     )
 
 
-def _trim_stops(account: Account, name: str, symbol: str, emit: Emit) -> None:
+def _trim_stops(account: Account, name: str, market: str, emit: Emit) -> None:
     """Shrinks the stops, oldest first, until with the exits under way they protect no more than the position."""
     for side in SIDES:
-        allowed = max(account.reducible(symbol, side) - account.exiting_on(symbol, side), ZERO)
-        surplus = account.protected_on(symbol, side) - allowed
-        for order_id, stop, left in account.shrunk(symbol, side, surplus):
+        allowed = max(account.reducible(market, side) - account.exiting_on(market, side), ZERO)
+        surplus = account.protected_on(market, side) - allowed
+        for order_id, stop, left in account.shrunk(market, side, surplus):
             emit(_rearmed(stop, name, order_id, left))
 
 
@@ -371,14 +390,15 @@ def _rearmed(stop: Stop, account: str, order_id: str, quantity: Decimal) -> Stop
         side=stop.side,
         quantity=quantity,
         stop_price=stop.stop_price,
+        venue=stop.venue,
     )
 
 
-def _cancel_reduce_only(account: Account, name: str, symbol: str, emit: Emit) -> None:
+def _cancel_reduce_only(account: Account, name: str, market: str, emit: Emit) -> None:
     """With the position gone, or gone over to the other side, what could only reduce it has nothing left to do."""
     for order_id, open_order in list(account.open_orders.items()):
         order = open_order.order
-        if order.reduce_only and order.symbol == symbol and not account.reducible(symbol, order.side):
+        if order.reduce_only and market_of(order) == market and not account.reducible(market, order.side):
             emit(CancelApproved(order_id=order_id, account=name, reason="reduce_only"))
 
 
@@ -411,7 +431,7 @@ def _try_again(account: Account, name: str, entry: str | None, quantity: Decimal
         return
     stop = account.stops[entry]
     emit(_rearmed(stop, name, entry, stop.quantity + quantity))
-    _trim_stops(account, name, stop.symbol, emit)
+    _trim_stops(account, name, market_of(stop), emit)
 
 
 def _trigger(account: Account, name: str, order_id: str, quote: Quote, now: int, emit: Emit) -> None:
@@ -428,6 +448,7 @@ def _trigger(account: Account, name: str, order_id: str, quote: Quote, now: int,
         strategy=stop.strategy,
         time_in_force="ioc",
         reduce_only=True,
+        venue=stop.venue,
     )
     emit(
         StopTriggered(
@@ -439,6 +460,7 @@ def _trigger(account: Account, name: str, order_id: str, quote: Quote, now: int,
             stop_price=stop.stop_price,
             bid=quote.bid,
             ask=quote.ask,
+            venue=stop.venue,
         )
     )
     emit(

@@ -21,7 +21,7 @@ from bot4_common.messages.risk import (
 from bot4_common.messages.terms import Event
 from bot4_risk.domain import State
 from services.risk.tests.words import (
-    SYMBOL,
+    MARKET,
     bought,
     buy,
     cancel,
@@ -42,7 +42,7 @@ OVER = [cancelled, expired, rejected, lost]
 
 
 def reserved(scenario: Scenario[State], side: str = "buy") -> Decimal:
-    return scenario.state.account("ann").reserved_on(SYMBOL, "buy" if side == "buy" else "sell")
+    return scenario.state.account("ann").reserved_on(MARKET, "buy" if side == "buy" else "sell")
 
 
 def forgotten(scenario: Scenario[State]) -> bool:
@@ -58,9 +58,9 @@ def test_an_approved_order_reserves_its_quantity() -> None:
 def test_each_fill_takes_from_the_reservation_what_it_adds_to_the_position() -> None:
     filling = given().when(buy("5", "100", stop="90")).when(bought("1-0", "2"))
     assert reserved(filling) == 3
-    assert filling.state.account("ann").position(SYMBOL) == 2
+    assert filling.state.account("ann").position(MARKET) == 2
     filling.when(bought("1-0", "3"))
-    assert filling.state.account("ann").position(SYMBOL) == 5
+    assert filling.state.account("ann").position(MARKET) == 5
     assert forgotten(filling)
 
 
@@ -102,8 +102,8 @@ def test_a_position_of_nothing_is_forgotten() -> None:
 
 def test_accounts_and_symbols_do_not_mix() -> None:
     mixed = given().when(bought("o", "1"), bought("p", "2", account="bob"), bought("q", "3", symbol="ETH-USDT"))
-    assert mixed.state.account("ann").positions == {SYMBOL: 1, "ETH-USDT": 3}
-    assert mixed.state.account("bob").positions == {SYMBOL: 2}
+    assert mixed.state.account("ann").positions == {MARKET: 1, "sim/ETH-USDT": 3}
+    assert mixed.state.account("bob").positions == {MARKET: 2}
 
 
 def test_numbers_with_exponents_add_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bot4_common.errors import REFUSALS
 from bot4_common.given import MILLISECOND, NOON, SECOND, Expected, event
@@ -28,7 +29,7 @@ def test_an_approval_carries_the_market_that_it_looked_at() -> None:
         OrderApproved(
             order_id="1-0",
             account="ann",
-            order=asked.order,
+            order=replace(asked.order, venue="sim"),
             fingerprint=fingerprint(asked.order),
             bid=quote().bid,
             ask=quote().ask,
@@ -46,7 +47,7 @@ def test_with_the_kill_switch_engaged_nothing_is_approved() -> None:
 
 def test_without_a_quote_there_is_no_market() -> None:
     nowhere = place(order("buy", "1", "100", stop="90", symbol="DOGE-USDT"))
-    given().when(nowhere).then(refused("1-0", "NO_MARKET", symbol="DOGE-USDT"))
+    given().when(nowhere).then(refused("1-0", "NO_MARKET", symbol="DOGE-USDT", venue="sim"))
 
 
 def test_a_quote_of_five_seconds_is_still_a_market() -> None:
@@ -128,13 +129,13 @@ def test_what_other_orders_close_first_cannot_be_closed_again() -> None:
 
 
 def test_a_closing_order_without_a_stop_is_held_to_closing_at_the_venue_too() -> None:
-    held = order("sell", "5", "100", reduce_only=True)
+    held = order("sell", "5", "100", reduce_only=True, venue="sim")
     holding("5").when(sell("5", "100")).then(approved("1-0", order=held, opening=False))
 
 
 def test_a_closing_order_with_a_stop_goes_as_it_came() -> None:
     asked = sell("5", "100", stop="110")
-    holding("5").when(asked).then(approved("1-0", order=asked.order, opening=False))
+    holding("5").when(asked).then(approved("1-0", order=replace(asked.order, venue="sim"), opening=False))
 
 
 def test_a_stop_that_the_market_has_passed_would_fire_at_once() -> None:
@@ -164,13 +165,13 @@ def test_a_reduce_only_order_that_would_enlarge_the_position_is_refused() -> Non
 
 def test_a_reduce_only_order_is_clipped_to_the_position() -> None:
     asked = sell("8", "100", reduce_only=True)
-    clipped = order("sell", "5", "100", id=asked.order.client_order_id, reduce_only=True)
+    clipped = order("sell", "5", "100", id=asked.order.client_order_id, reduce_only=True, venue="sim")
     holding("5").when(asked).then(approved("1-0", order=clipped, fingerprint=fingerprint(asked.order)))
 
 
 def test_a_reduce_only_order_gets_what_others_have_not_claimed() -> None:
     claimed = holding("5").when(sell("3", "100", reduce_only=True))
-    rest = order("sell", "2", "100", id="rest", reduce_only=True)
+    rest = order("sell", "2", "100", id="rest", reduce_only=True, venue="sim")
     claimed.when(sell("4", "100", reduce_only=True, id="rest")).then(approved("2-0", order=rest))
     claimed.when(sell("1", "100", reduce_only=True)).then(
         refused("3-0", "NOTHING_TO_REDUCE", position="5", claimed="5")
@@ -214,7 +215,7 @@ def test_another_account_may_use_the_same_client_order_id() -> None:
 def test_after_the_window_the_id_of_a_finished_order_is_free() -> None:
     asked = buy("1", "100", stop="90", id="c1")
     over = given().when(asked).when(bought("1-0", "1")).after(60 * SECOND)
-    over.quotes = {"BTC-USDT": quote(at=over.now)}
+    over.quotes = {("sim", "BTC-USDT"): quote(at=over.now)}
     over.when(asked).then(approved("3-0"))
 
 

@@ -24,6 +24,7 @@ from bot4_common.orders import fingerprint
 from bot4_risk.account import Account
 from bot4_risk.domain import State
 from services.risk.tests.words import (
+    MARKET,
     SYMBOL,
     bought,
     buy,
@@ -106,7 +107,7 @@ def test_no_stop_is_left_when_the_position_is_flat() -> None:
     flat = long().when(sold("o", "10"))
     flat.then(MOVED, armed("1-0", "0"))
     assert stops(flat) == {}
-    assert flat.state.watched[SYMBOL, "sell"] == []
+    assert flat.state.watched[MARKET, "sell"] == []
 
 
 def test_the_stop_of_an_order_still_open_waits_for_its_next_fill() -> None:
@@ -154,6 +155,7 @@ def test_an_exit_takes_what_the_market_offers_and_only_reduces() -> None:
         strategy="s",
         time_in_force="ioc",
         reduce_only=True,
+        venue="sim",
     )
     assert approved.fingerprint == fingerprint(approved.order)
 

@@ -21,6 +21,7 @@ from bot4_risk.domain import Risk, State
 from bot4_risk.limits import Limits
 
 SYMBOL = "BTC-USDT"
+MARKET = "sim/BTC-USDT"
 LIMITS = Limits(
     order_notional_max=Decimal(10_000),
     position_notional_max=Decimal(20_000),
@@ -29,9 +30,9 @@ LIMITS = Limits(
 )
 
 
-def quote(bid: str = "99", ask: str = "101", at: int = NOON, symbol: str = SYMBOL) -> Quote:
+def quote(bid: str = "99", ask: str = "101", at: int = NOON, symbol: str = SYMBOL, venue: str = "sim") -> Quote:
     return Quote(
-        venue="sim",
+        venue=venue,
         symbol=symbol,
         bid=Decimal(bid),
         ask=Decimal(ask),
@@ -41,10 +42,10 @@ def quote(bid: str = "99", ask: str = "101", at: int = NOON, symbol: str = SYMBO
     )
 
 
-def given(*quotes: Quote) -> Scenario[State]:
+def given(*quotes: Quote, venues: tuple[str, ...] = ("sim",)) -> Scenario[State]:
     """Risk as it begins, in a market."""
-    scenario = Scenario(Risk(LIMITS, capacity=1_000))
-    scenario.quotes = {each.symbol: each for each in quotes or [quote()]}
+    scenario = Scenario(Risk(LIMITS, venues, capacity=1_000))
+    scenario.quotes = {(each.venue, each.symbol): each for each in quotes or [quote()]}
     return scenario
 
 
@@ -72,6 +73,7 @@ def order(
     id: str | None = None,
     symbol: str = SYMBOL,
     reduce_only: bool = False,
+    venue: str = "",
 ) -> Order:
     """A limit order if it has a price, a market order if not."""
     return Order(
@@ -84,6 +86,7 @@ def order(
         price=Decimal(price) if price else None,
         reduce_only=reduce_only,
         stop_loss=Decimal(stop) if stop else None,
+        venue=venue,
     )
 
 
@@ -107,15 +110,15 @@ def cancel(order_id: str, account: str = "ann") -> CancelOrder:
     return CancelOrder(account=account, order_id=order_id)
 
 
-def bought(order_id: str, quantity: str, account: str = "ann", symbol: str = SYMBOL) -> OrderFilled:
-    return filled(order_id, "buy", quantity, account, symbol)
+def bought(order_id: str, quantity: str, account: str = "ann", symbol: str = SYMBOL, venue: str = "sim") -> OrderFilled:
+    return filled(order_id, "buy", quantity, account, symbol, venue)
 
 
-def sold(order_id: str, quantity: str, account: str = "ann", symbol: str = SYMBOL) -> OrderFilled:
-    return filled(order_id, "sell", quantity, account, symbol)
+def sold(order_id: str, quantity: str, account: str = "ann", symbol: str = SYMBOL, venue: str = "sim") -> OrderFilled:
+    return filled(order_id, "sell", quantity, account, symbol, venue)
 
 
-def filled(order_id: str, side: Side, quantity: str, account: str, symbol: str) -> OrderFilled:
+def filled(order_id: str, side: Side, quantity: str, account: str, symbol: str, venue: str = "sim") -> OrderFilled:
     return OrderFilled(
         order_id=order_id,
         child_id=f"{order_id}.1",
@@ -123,7 +126,7 @@ def filled(order_id: str, side: Side, quantity: str, account: str, symbol: str) 
         strategy="s",
         symbol=symbol,
         side=side,
-        venue="sim",
+        venue=venue,
         trade_id="t",
         price=Decimal(100),
         quantity=Decimal(quantity),

@@ -11,11 +11,14 @@ from bot4_common.messages.terms import OrderType, Side
 SUBJECT = "cost.estimate"
 
 
-class EstimateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EstimateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`venue` is where; empty: at the default venue."""
+
     symbol: str
     side: Side
     quantity: Decimal
     type: OrderType = "market"
+    venue: str = ""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag="estimate"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from bot4_common.messages.terms import Event, Order, Side
+from bot4_common.messages.terms import FIRST_VENUE, Event, Order, Side
 
 CancelReason = Literal["requested", "kill_switch", "stopped_out", "reduce_only"]
 
@@ -79,7 +79,8 @@ class ReservationReleased(Event, frozen=True, kw_only=True, tag="reservation_rel
 
 
 class PositionChanged(Event, frozen=True, kw_only=True, tag="position_changed"):
-    """A fill moved a position. `quantity` is the signed change, `position` the net position after it."""
+    """A fill moved a position: what the account holds of a symbol at a venue, since what was bought at one cannot be
+    sold at another. `quantity` is the signed change, `position` the net position after it."""
 
     order_id: str
     account: str
@@ -88,10 +89,12 @@ class PositionChanged(Event, frozen=True, kw_only=True, tag="position_changed"):
     quantity: Decimal
     price: Decimal
     position: Decimal
+    venue: str = FIRST_VENUE
 
 
 class StopArmed(Event, frozen=True, kw_only=True, tag="stop_armed"):
-    """The protective stop of one opening order. `quantity` is all it now protects; zero disarms it.
+    """The protective stop of one opening order. `quantity` is all it now protects; zero disarms it. `venue` is where
+    the position is: its quotes trigger the stop, and there the exit goes.
 
     `side` is the side of the exit: a stop that protects a long position sells.
     """
@@ -103,6 +106,7 @@ class StopArmed(Event, frozen=True, kw_only=True, tag="stop_armed"):
     side: Side
     quantity: Decimal
     stop_price: Decimal
+    venue: str = FIRST_VENUE
 
 
 class StopTriggered(Event, frozen=True, kw_only=True, tag="stop_triggered"):
@@ -116,6 +120,7 @@ class StopTriggered(Event, frozen=True, kw_only=True, tag="stop_triggered"):
     stop_price: Decimal
     bid: Decimal
     ask: Decimal
+    venue: str = FIRST_VENUE
 
 
 class KillSwitchEngaged(Event, frozen=True, kw_only=True, tag="kill_switch_engaged"):

@@ -12,6 +12,9 @@ OrderType = Literal["limit", "market"]
 TimeInForce = Literal["gtc", "ioc"]
 Liquidity = Literal["maker", "taker"]
 
+# Where everything happened that names no venue: it was written when there was only this one.
+FIRST_VENUE = "sim"
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
     """Common shape of everything that is ever written: immutable, tagged by hand, JSON.
@@ -39,6 +42,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     `quantity` is in units of the base asset, `price` and `stop_loss` in quote per base.
     `stop_loss` is the price beyond which the position this order opens is closed again.
+    `venue` is where to trade. A caller may leave that to the system, which then trades at its default venue: risk
+    writes the choice into the order it approves, and all that follows names it. What was asked, and so the
+    fingerprint that tells repeats, stays as the caller said it.
     """
 
     client_order_id: str
@@ -52,6 +58,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     post_only: bool = False
     reduce_only: bool = False
     stop_loss: Decimal | None = None
+    venue: str = ""
 
 
 def opposite(side: Side) -> Side:
