@@ -339,7 +339,7 @@ class Story:
             price=MID + Decimal(self._rng.randint(-50, 50)) / 100,
             quantity=quantity,
             maker_id=maker_id,
-            maker_account="market",
+            maker_account="the market",
             taker_id=taker.child_id,
             taker_account=taker.account,
             taker_side=taker.order.side,

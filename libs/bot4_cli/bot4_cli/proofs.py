@@ -27,8 +27,7 @@ from bot4_common.settings import Settings
 from bot4_cost_model.__main__ import service as cost_model
 from bot4_cost_model.fees import schedules
 from bot4_exchange_simulator.__main__ import service as exchange_simulator
-from bot4_exchange_simulator.domain import Venue
-from bot4_exchange_simulator.engine import profile
+from bot4_exchange_simulator.__main__ import venue
 from bot4_exchange_simulator.faults import PERFECT, Line
 from bot4_execution.__main__ import service as execution
 from bot4_journal import archive
@@ -70,12 +69,10 @@ async def opened(run: Run) -> AsyncIterator[NatsLog]:
 
 def services(run: Run) -> list[Service[Any]]:
     """What can be replayed. Folding depends on the rules of a venue, and on none of the settings a service decides by:
-    seed, limits, faults."""
+    seed, faults, what moves the market."""
     listed = instruments.shipped()
     venues = load_venues(Settings(venues=",".join(run.venues), venue_definitions=run.venue_definitions))
-    simulated = [
-        Venue(venue.name, listed, {}, Line(1, PERFECT), profile.shipped(venue.profile)) for venue in venues.values()
-    ]
+    simulated = [venue(definition, listed, {}, Line(1, PERFECT)) for definition in venues.values()]
     return [
         risk(Limits(), list(listed), list(venues)),
         execution(list(venues)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from bot4_exchange_simulator.domain import Venue
 from bot4_exchange_simulator.engine.profile import shipped
 from bot4_exchange_simulator.faults import Line
 from bot4_exchange_simulator.latency import LatencyProfile, Leg
+from bot4_exchange_simulator.limits import RequestLimits, of_profile
 from bot4_exchange_simulator.liquidity import Elsewhere, Liquidity, Others
 from bot4_exchange_simulator.orders import State
 from bot4_exchange_simulator.recording import Recording
@@ -85,6 +87,15 @@ def line(definition: VenueDefinition, seed: int, faulty: bool) -> Line:
     return Line(seed, msgspec.structs.replace(profile, latency=latency))
 
 
+def venue(
+    definition: VenueDefinition, instruments: Mapping[str, Instrument], liquidity: Mapping[str, Others], line: Line
+) -> Venue:
+    """With the rules that the definition names; what its stream comes to depends on nothing else."""
+    profile = shipped(definition.profile)
+    limits = of_profile(profile) if definition.limited else RequestLimits()
+    return Venue(definition.name, instruments, liquidity, line, profile, limits)
+
+
 def service(venue: Venue) -> Service[State]:
     return Service(
         name=f"venue-{venue.name}-{streams.SHARD}",
@@ -117,10 +128,7 @@ def main() -> None:
         for number, (symbol, instrument) in enumerate(listed.items())
     }
     seed = settings.seed + definition.liquidity.seed_offset
-    venue = Venue(
-        settings.venue, listed, liquidity, line(definition, seed, settings.faults), shipped(definition.profile)
-    )
-    run(service(venue), settings, beside=_say_build)
+    run(service(venue(definition, listed, liquidity, line(definition, seed, settings.faults))), settings, _say_build)
 
 
 async def _say_build(log: NatsLog) -> None:

@@ -19,8 +19,8 @@ from bot4_exchange_simulator.engine.orders import Order as EngineOrder
 from bot4_exchange_simulator.engine.terms import GTC, IOC, LIMIT, ORDER_TYPES, TIMES_IN_FORCE
 from bot4_exchange_simulator.quoting import Add, Pull, Resize, Standing, requote
 
-# The account of everybody who is not a client.
-MARKET = "market"
+# The account of everybody who is not a client. Names of clients' accounts have no blanks.
+MARKET = "the market"
 
 
 def admit_market(engine: Engine) -> None:
@@ -90,10 +90,10 @@ def move_market(engine: Engine, instrument: Instrument, moved: VenueMarketMoved)
             case Resize():
                 engine.amend(account, change.id, account.orders[change.id].executed + change.lots, -1)
             case Add():
-                id = f"{MARKET}/{moved.symbol}/{change.side}/{change.price}/{moved.step}"
+                id = f"{moved.symbol}/{change.side}/{change.price}/{moved.step}"
                 engine.place(EngineOrder(id, account, market, change.side == "buy", change.lots, change.price))
     for number, (side, price, quantity) in enumerate(moved.flow):
-        id = f"{MARKET}/{moved.symbol}/{moved.step}/{number}"
+        id = f"{moved.symbol}/taker/{moved.step}/{number}"
         lots, ticks = instrument.lots(quantity), instrument.ticks(price)
         taker = EngineOrder(id, account, market, side == "buy", lots, ticks)
         taker.qualify(LIMIT, IOC)

@@ -36,6 +36,8 @@ from bot4_common.messages.venue import (
     VenueSessionAcknowledged,
     VenueTraded,
 )
+from bot4_common.venues import VenueDefinition
+from bot4_exchange_simulator.__main__ import venue as venue_of
 from bot4_exchange_simulator.domain import ACKNOWLEDGE_EVERY, Venue
 from bot4_exchange_simulator.engine.profile import shipped
 from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile, Scheduled
@@ -474,9 +476,7 @@ def test_new_quotes_that_cross_a_resting_order_trade_at_its_price() -> None:
 def test_an_order_meets_the_markets_quotes() -> None:
     scenario = step(given(market=True))
     scenario.when(buy("b", "3", account="ann"))
-    scenario.then(
-        ENTERED, ACCEPTED, event(VenueTraded, price="101", maker_account="market"), filled("b", "3", "3", "0")
-    )
+    scenario.then(ENTERED, ACCEPTED, event(VenueTraded, price="101", maker_account=MARKET), filled("b", "3", "3", "0"))
     assert positions(scenario) == {"ann": 3}
 
 
@@ -823,3 +823,10 @@ def test_a_venue_that_counts_orders_does_not_count_those_of_the_rest_of_the_mark
     scenario = Scenario(market, stream=SESSION).when(Tick(at=NOON))
     for _ in range(10):
         step(scenario).then(event(VenueMarketMoved), TRADED)
+
+
+def test_a_definition_says_whether_requests_are_weighed() -> None:
+    for limited, expected in ((True, [event(VenueRequestCharged), ENTERED, ACCEPTED]), (False, [ENTERED, ACCEPTED])):
+        definition = VenueDefinition(name="sim", maker_fee=Decimal(0), taker_fee=Decimal(0), limited=limited)
+        made = venue_of(definition, {"COIN": COIN}, {}, Line(1, PERFECT))
+        Scenario(made, stream=SESSION).when(buy("b", "5", "100")).then(*expected)

@@ -99,6 +99,7 @@ def test_every_level_displays_what_its_orders_do(commands: list[Command], venue:
 def queued(side: Side) -> set[Order]:
     assert side.keys == sorted(side.levels)
     assert side.top is (side.levels[side.keys[-1]] if side.keys else None)
+    assert side.empty == sum(level.front is None for level in side.levels.values())
     found: list[Order] = []
     for level in side.levels.values():
         assert level.front is not None or level is not side.top

@@ -201,6 +201,8 @@ class View:
                 return order_id
             self._open(record)
         was_over = record.is_over
+        if was_over:
+            record = self._renewed(record)
         advance(record, event, at)
         if record.is_over:
             self._finish(record, was_over)
@@ -243,6 +245,16 @@ class View:
         owner = self._keys.get(key)
         if not record.first and (owner is None or owner.received_at <= record.received_at):
             self._keys[key] = record
+
+    def _renewed(self, record: OrderRecord) -> OrderRecord:
+        """The record of an order that is over, to be changed: what stands in the roll stays as it is, also when it is
+        read back from a snapshot."""
+        renewed = msgspec.structs.replace(record)
+        self._orders[record.order_id] = renewed
+        key = record.account, record.order.client_order_id
+        if self._keys.get(key) is record:
+            self._keys[key] = renewed
+        return renewed
 
     def _finish(self, record: OrderRecord, again: bool) -> None:
         """Puts an order that is over behind the others that are; once more if it was there already."""

@@ -221,6 +221,18 @@ def test_a_restored_view_goes_on_as_the_one_that_lived(
     assert copy.image() == lived.image()
 
 
+def test_an_order_that_changes_after_it_was_over_is_the_same_from_a_snapshot() -> None:
+    """The late fill comes after the snapshot, when the older entry of the order is already written."""
+    lived = View(finished_max=6, fills_max=6, page=3)
+    _live(lived, 0, [("place", 1), ("place", 1), ("cancel", 2), ("cancel", 2)])
+    copy = restored(lived, View(finished_max=6, fills_max=6, page=3))
+    for seen in (lived, copy):
+        _live(seen, 4, [("fill", 2)])
+    assert copy.image() == lived.image()
+    late = lived.order(ANN, "2-0")
+    assert late is not None and late.filled == Decimal("0.1")
+
+
 def _live(seen: View, start: int, acts: list[tuple[str, int]]) -> None:
     for number, (act, order_number) in enumerate(acts, start + 1):
         order_id = f"{order_number}-0"

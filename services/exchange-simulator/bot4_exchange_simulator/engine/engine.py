@@ -213,15 +213,16 @@ class Engine:
 
     def place_list(self, account: Account, id: str, kind: int, orders: list[Order]) -> None:
         """A list is taken whole or refused whole."""
+        has_parent = kind == OTO or kind == OTOCO
+        group = OrderList(id, kind, orders[0] if has_parent else None, orders[1:] if has_parent else orders)
+        for order in orders:
+            order.list = group
         code = self._list_refusal(account, id, kind, orders)
         if code:
             self._reject("list", account.name, id, orders[0].market.symbol, code)
             return
-        has_parent = kind == OTO or kind == OTOCO
-        group = OrderList(id, kind, orders[0] if has_parent else None, orders[1:] if has_parent else orders)
         account.lists[id] = group
         for order in orders:
-            order.list = group
             if has_parent and order is not orders[0]:
                 order.where = WAITING
                 order.held = order.quantity
@@ -358,7 +359,7 @@ class Engine:
         """How much an account may have open in one symbol."""
         market = order.market
         filters = market.filters
-        others = [other for other in order.account.orders.values() if other.market is market and other is not order]
+        others = others_of(order)
         if filters.open_orders_max and len(others) >= filters.open_orders_max:
             return "OPEN_ORDERS"
         if filters.open_stops_max and order.waits_for_trigger():
@@ -369,9 +370,7 @@ class Engine:
         if self._settles and not order.buy:
             return ""  # a sell gives away what the account owns, and opens nothing
         position = order.holding().net if order.buy else -order.holding().net
-        for other in others:
-            if other.buy == order.buy and other.where != WAITING:
-                position += other.leaves
+        position += may_be_filled(others, order)
         done = order.executed + order.prevented
         return "POSITION_LIMIT" if position + quantity - done > filters.position_max else ""
 
@@ -489,10 +488,10 @@ class Engine:
             self._rest(order)
 
     def _is_used_up(self, order: Order) -> bool:
-        """Whether what is left of an amount that bought something would not pay for another lot."""
+        """Whether what is left of an amount that traded something would not pay for another lot."""
         maker = self._next(order)
         price = order.market.last if maker is None else maker.price
-        return order.executed > 0 and self._affordable(order, price) == 0
+        return order.executed > 0 and order.budget < price
 
     def _rest(self, order: Order) -> None:
         """2: what is left waits at its own price. 17: only what rests is hidden."""
@@ -722,7 +721,7 @@ class Engine:
             elif maker.leaves == 0:
                 self._expire(maker, "self_trade")
         if taker.where == TAKING and (
-            (taker.leaves == 0 and taker.held == 0) or (by_amount and self._affordable(taker, maker.price) == 0)
+            (taker.leaves == 0 and taker.held == 0) or (by_amount and from_taker == open_of_taker)
         ):
             self._expire(taker, "self_trade")
 
@@ -786,9 +785,9 @@ class Engine:
         taker = copied(self.accounts, order, trial.accounts)
         market = taker.market
         trial._sweep(taker, market.asks if taker.buy else market.bids)
-        if order.budget >= 0:
-            return trial._is_used_up(taker)
-        return taker.leaves == 0 and taker.prevented == order.prevented
+        if taker.prevented != order.prevented:
+            return False
+        return trial._is_used_up(taker) if order.budget >= 0 else taker.leaves == 0
 
     # Lists.
 
@@ -958,7 +957,6 @@ class Engine:
             elected.sort(key=turn)
         market.stops -= len(elected)
         for _, _, _, order in elected:
-            market.stops_of(order).count -= 1
             order.where = QUEUED
         for _, _, _, order in elected:
             # The trigger of a sibling may have ended it.
@@ -1060,8 +1058,7 @@ class Engine:
         if group is None:
             self._reject("cancel", account.name, id, "", "UNKNOWN_ORDER")
             return
-        orders = group.legs if group.parent is None else [group.parent, *group.legs]
-        live = [order for order in orders if order.where != GONE]
+        live = [order for order in group.orders() if order.where != GONE]
         if any(order.market.status == HALTED for order in live):
             self._reject("cancel", account.name, id, live[0].market.symbol, "MARKET_NOT_OPEN")
             return
@@ -1140,6 +1137,8 @@ class Engine:
         if flaw or leaves == 0:
             return flaw
         code = self._terms_flaw(order, total, price)
+        if not code and order.list is not None:
+            code = self._siblings_flaw(order, leaves)
         if code:
             return code
         if order.tracked and order.account.limited and self._settles and order.where != WAITING:
@@ -1151,6 +1150,17 @@ class Engine:
                 return "INSUFFICIENT_BALANCE"
         if not order.plain and order.post_only and order.where == RESTING and order.market.crosses(order.buy, price):
             return "POST_ONLY_WOULD_CROSS"  # 16
+        return ""
+
+    def _siblings_flaw(self, order: Order, left: int) -> str:
+        """31: what an amend makes of the other legs must pass the filters too."""
+        assert order.list is not None
+        for sibling in order.list.siblings(order):
+            if sibling.leaves + sibling.held == left:
+                continue
+            code = self._terms_flaw(sibling, left + sibling.executed + sibling.prevented, sibling.price)
+            if code:
+                return code
         return ""
 
     def _resize(self, order: Order, left: int) -> None:
@@ -1273,6 +1283,36 @@ def turn(elected: Elected) -> tuple[int, int, int]:
 def armed_of(order: Order, left: int) -> int:
     """How much of a new size is armed. What is armed in part stays so; what is armed whole stays armed whole."""
     return left if order.plain or order.held == 0 else min(order.leaves, left)
+
+
+def others_of(order: Order) -> list[Order]:
+    """What else its account has open in its symbol. 33: to an order of a list that is still to be taken, those of the
+    list that come before it are there already."""
+    market = order.market
+    open_orders = order.account.orders
+    others = [other for other in open_orders.values() if other.market is market and other is not order]
+    if order.list is not None and order.id not in open_orders:
+        for other in order.list.orders():
+            if other is order:
+                break
+            if other.market is market:
+                others.append(other)
+    return others
+
+
+def may_be_filled(others: list[Order], order: Order) -> int:
+    """How many lots of others on the side of an order may be filled beside it; of the legs of one list one is."""
+    lots = 0
+    of_legs: dict[OrderList, int] = {}
+    for other in others:
+        if other.buy != order.buy or other.where == WAITING:
+            continue
+        group = other.list
+        if group is None or other is group.parent or not group.siblings_exist():
+            lots += other.leaves
+        elif group is not order.list or order is group.parent:
+            of_legs[group] = max(of_legs.get(group, 0), other.leaves)
+    return lots + sum(of_legs.values())
 
 
 def displayed(side: Side, bound: int, wanted: int) -> int:

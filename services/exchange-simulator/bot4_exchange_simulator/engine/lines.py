@@ -251,7 +251,9 @@ class Session:
         self._advance(fields)
         if market is None:
             self._refuse(fields, "UNKNOWN_SYMBOL")
-        elif ticks is None or ticks <= 0:
+        elif price <= 0:
+            self._refuse(fields, "BAD_FIELD")
+        elif ticks is None:
             self._refuse(fields, "TICK_SIZE")
         else:
             self.engine.set_mark(market, ticks)
@@ -356,8 +358,8 @@ class Session:
         wished = optional_text(fields, "self_trade_prevention", self._default_prevention)
         prevention = word({"self_trade_prevention": wished}, "self_trade_prevention", PREVENTIONS)
         post_only, reduce_only = flag(fields, "post_only"), flag(fields, "reduce_only")
-        expire_at = fields.get("expire_at") or 0
-        if type(expire_at) is not int:
+        expire_at = fields.get("expire_at")
+        if expire_at is not None and type(expire_at) is not int:
             raise Malformed("expire_at is a whole number of nanoseconds")
         quantity, budget = number(fields, "quantity"), number(fields, "quote_quantity")
         price, stop = number(fields, "price"), number(fields, "stop_price")
@@ -373,19 +375,20 @@ class Session:
         order = Order(
             id, account, market, buy, BOUNDLESS if quantity is None else lots.whole(quantity), prices.whole(price)
         )
-        special = kind != LIMIT or time_in_force != GTC or prevention != NONE or post_only or reduce_only or expire_at
-        others = (budget, stop, activation, trail, display)
+        special = kind != LIMIT or time_in_force != GTC or prevention != NONE or post_only or reduce_only
+        others = (budget, stop, activation, trail, display, expire_at)
         bad = prices.bad or lots.bad
-        if not special and not bad and not prices.flaw and not lots.flaw and others == (None,) * 5:
+        if not special and not bad and not prices.flaw and not lots.flaw and others == (None,) * 6:
             return order
         order.qualify(kind, time_in_force, prevention)
         order.post_only, order.reduce_only = post_only, reduce_only
-        order.expire_at = expire_at
+        order.expire_at = 0 if expire_at is None else max(0, expire_at)
         order.stop, order.activation = prices.whole(stop), prices.whole(activation)
         order.peak = 0 if display is None else lots.whole(display)
         whole_trail, rest = (0, Decimal(0)) if trail is None else whole(trail, Decimal(1))
         order.trail_bps = whole_trail
         bad = prices.bad or lots.bad or (trail is not None and (rest != 0 or trail <= 0))
+        bad = bad or (expire_at is not None and expire_at <= 0)
         if budget is not None:
             order.budget = max(0, whole(budget, EXACT.multiply(market.tick, market.lot))[0])
             bad = bad or budget <= 0

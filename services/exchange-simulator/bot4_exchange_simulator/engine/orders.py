@@ -150,6 +150,9 @@ class OrderList:
         self.legs: list[Order] = legs
         self.reserved = 0  # legs that are siblings are paid once, by what the dearest needs
 
+    def orders(self) -> list[Order]:
+        return self.legs if self.parent is None else [self.parent, *self.legs]
+
     def siblings(self, order: Order) -> list[Order]:
         """The other live legs. The child of a plain OTO has none."""
         if self.kind == OTO or order is self.parent:

@@ -146,10 +146,9 @@ class Trail:
 class Stops:
     """The stops that watch one price: all of a symbol, or those of one side where buys watch asks and sells bids."""
 
-    __slots__ = ("activating_falling", "activating_rising", "count", "falling", "rising", "trails")
+    __slots__ = ("activating_falling", "activating_rising", "falling", "rising", "trails")
 
     def __init__(self) -> None:
-        self.count = 0
         self.rising = Ladder(True)
         self.falling = Ladder(False)
         self.activating_rising = Ladder(True)
@@ -158,7 +157,6 @@ class Stops:
 
     def watch(self, order: Order, price: int) -> None:
         """`price` is what it would be judged by now; 0: there is none yet."""
-        self.count += 1
         if order.type != TRAILING_STOP:
             self._ladder(order).add(order.stop, order)
         elif order.activation:
@@ -172,13 +170,11 @@ class Stops:
     def resume(self, order: Order, extreme: int) -> None:
         """Watches with an order that has watched before, with the extreme it had; 0: none yet."""
         if extreme:
-            self.count += 1
             self._trail(order).start(order, extreme)
         else:
             self.watch(order, 0)
 
     def remove(self, order: Order) -> None:
-        self.count -= 1
         if order.type != TRAILING_STOP:
             self._ladder(order).remove(order.stop, order)
         elif order.group is not None:

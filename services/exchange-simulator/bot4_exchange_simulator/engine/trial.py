@@ -45,7 +45,6 @@ def _order(order: Order, account: Account, market: Market) -> Order:
     copy = Order(order.id, account, market, order.buy, order.quantity, order.price)
     if not order.plain:
         copy.qualify(order.type, order.time_in_force, order.prevention)
-        copy.post_only = order.post_only
         copy.stop = order.stop
         copy.trail_bps = order.trail_bps
         copy.activation = order.activation

@@ -117,13 +117,14 @@ def place_list(venue: Venue, command: Command) -> None:
     if kind not in LENGTHS or not isinstance(command.get("orders"), list) or len(command["orders"]) != LENGTHS[kind]:
         raise MalformedError("a list has a kind and its orders")
     orders = [read_order(venue, each, account) for each in command["orders"]]
-    if code := refusals.of_list(venue, kind, text(command, "id"), orders):
-        venue.tell("rejected", account, text(command, "id"), orders[0].symbol, code=code)
-        return
     has_parent = kind in ("oto", "otoco")
     group = List(text(command, "id"), kind, orders[0] if has_parent else None, orders[1:] if has_parent else orders)
     for order in orders:
         order.list = group
+    if code := refusals.of_list(venue, kind, text(command, "id"), orders):
+        venue.tell("rejected", account, text(command, "id"), orders[0].symbol, code=code)
+        return
+    for order in orders:
         accept(venue, order)
     for order in orders[:1] if has_parent else orders:
         queue(venue, order)
@@ -271,6 +272,9 @@ def mark(venue: Venue, command: Command) -> None:
     symbol, price = text(command, "symbol"), number(command, "price")
     if price is None:
         raise MalformedError("a mark has a price")
+    if price <= 0 or price % venue.instruments[symbol].tick:
+        venue.tell("rejected", None, None, symbol, code="BAD_FIELD" if price <= 0 else "TICK_SIZE")
+        return
     venue.mark[symbol] = price
     stops.elect_by_mark(venue, symbol, price)
 

@@ -164,10 +164,11 @@ def end(venue: Venue, order: Order, event: str, reason: str) -> None:
 
 
 def is_used_up(venue: Venue, order: Order) -> bool:
-    """Whether what is left of an amount that bought something would not pay for another lot."""
+    """Whether what is left of an amount that traded something would not pay for another lot."""
     maker = best_maker(venue, order)
     price = venue.last.get(order.symbol) if maker is None else price_of(maker)
-    return order.executed > 0 and price is not None and funds.affordable(venue, order, price) == 0
+    lot = venue.instruments[order.symbol].lot
+    return order.executed > 0 and price is not None and (order.quote_quantity or ZERO) - order.spent < lot * price
 
 
 # Rule 13.
@@ -184,7 +185,9 @@ def fills_whole(venue: Venue, order: Order) -> bool:
     assert taker is not None
     wanted = taker.ready
     sweep(trial, taker)
-    return is_used_up(trial, taker) if taker.is_by_amount else taker.executed - order.executed == wanted
+    if taker.is_by_amount:
+        return is_used_up(trial, taker) and taker.prevented == order.prevented
+    return taker.executed - order.executed == wanted
 
 
 def crosses(venue: Venue, order: Order) -> bool:
@@ -245,8 +248,8 @@ def prevent(venue: Venue, taker: Order, maker: Order) -> None:
         maker.shown -= lost[maker]
         if maker.open > 0:
             settle_maker(venue, maker)  # rule 18: as if it had traded
-    for order in lost:
-        if order.open == 0 or (order.is_by_amount and funds.affordable(venue, order, price) == 0):
+    for order, quantity in lost.items():
+        if order.open == 0 or (order.is_by_amount and quantity == rest):
             end(venue, order, "expired", "self_trade")
 
 

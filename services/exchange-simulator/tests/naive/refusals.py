@@ -113,19 +113,45 @@ def of_filters(venue: Venue, order: Order) -> str | None:
 def of_open(venue: Venue, order: Order) -> str | None:
     """How much an account may have open in one symbol."""
     filters = venue.instruments[order.symbol].filters
-    others = [o for o in venue.live(order.symbol) if o.account == order.account and o.id != order.id]
+    taken = [o for o in venue.live(order.symbol) if o.account == order.account and o.id != order.id]
+    before = [other for other in before_in_list(venue, order) if other.symbol == order.symbol]
+    others = taken + before
     if len(others) >= filters.get("open_orders_max", funds.BOUNDLESS):
         return "OPEN_ORDERS"
     waiting = [other for other in others if other.type in STOPS and not other.triggered]
     if order.type in STOPS and not order.triggered and len(waiting) >= filters.get("open_stops_max", funds.BOUNDLESS):
         return "OPEN_STOPS"
-    same = [other for other in others if other.side == order.side and other.phase != "pending"]
-    could = order.sign * venue.position(order.account, order.symbol) + sum((o.ready for o in same), ZERO) + order.open
+    beside = may_be_filled([other for other in taken if other.phase != "pending"] + before, order)
+    could = order.sign * venue.position(order.account, order.symbol) + beside + order.open
     # On a spot venue a sell gives away what the account owns, and opens nothing.
     opens = not order.reduce_only and not order.is_by_amount and not (funds.is_spot(venue) and order.side == "sell")
     if opens and could > filters.get("position_max", funds.BOUNDLESS):
         return "POSITION_LIMIT"
     return None
+
+
+def before_in_list(venue: Venue, order: Order) -> list[Order]:
+    """Rule 33: to an order of a list that is still to be taken, those that come before it are there already."""
+    if order.list is None or venue.find(order.account, order.id):
+        return []
+    return order.list.orders[: order.list.orders.index(order)]
+
+
+def may_be_filled(others: list[Order], order: Order) -> Decimal:
+    """What others on its side may be filled beside it: of the legs of one list one is."""
+    beside: dict[object, Decimal] = {}
+    for other in others:
+        if other.side == order.side:
+            beside[unit(other)] = max(beside.get(unit(other), ZERO), other.ready)
+    beside.pop(unit(order), None)
+    return sum(beside.values(), ZERO)
+
+
+def unit(order: Order) -> object:
+    group = order.list
+    if group is None or group.kind == "oto" or (group.parent is not None and group.parent.id == order.id):
+        return order.id
+    return group
 
 
 def of_notional(filters: dict[str, Decimal], notional: Decimal) -> str | None:
@@ -214,13 +240,14 @@ def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decima
         return "BELOW_FILLED"
     wanted = resized(order, quantity or order.quantity)
     wanted.price = price or order.price
-    if wanted.display_quantity is not None:
-        wanted.display_quantity = min(wanted.display_quantity, wanted.quantity)  # rule 20: the shown part shrinks last
     if wanted.open == 0:
         return None
     if code := of_fields(venue, wanted) or of_filters(venue, wanted):
         return code
     siblings = [resized(each, each.quantity + wanted.open - each.open) for each in family(order)[1:]]
+    changed = [new for new, each in zip(siblings, family(order)[1:], strict=True) if new.quantity != each.quantity]
+    if code := next((code for sibling in changed if (code := of_filters(venue, sibling))), None):
+        return code  # rule 31: the other legs too
     if order.phase != "pending" and not can_pay(venue, [wanted, *siblings], family(order)):
         return "INSUFFICIENT_BALANCE"
     if order.post_only and order.phase == "resting" and matching.crosses(venue, wanted):
@@ -231,6 +258,8 @@ def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decima
 def resized(order: Order, quantity: Decimal) -> Order:
     copy = replace(order)
     lists.resize(copy, quantity)
+    if copy.display_quantity is not None:
+        copy.display_quantity = min(copy.display_quantity, quantity)  # rule 20: the shown part shrinks last
     return copy
 
 

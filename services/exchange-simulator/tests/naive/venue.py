@@ -119,6 +119,10 @@ class List:
     parent: Order | None
     legs: list[Order]
 
+    @property
+    def orders(self) -> list[Order]:
+        return self.legs if self.parent is None else [self.parent, *self.legs]
+
     def siblings(self, order: Order) -> list[Order]:
         """The other legs of an OCO or OUO; the children of a plain OTO do not know each other."""
         if self.kind == "oto" or order is self.parent:
