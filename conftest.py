@@ -1,6 +1,6 @@
 """Which cases do property tests try? The same ones each time, so that a red run is red again.
 
-`HYPOTHESIS_PROFILE=default` draws new ones: to look for what nobody has thought of, not to say whether a change is good.
+`HYPOTHESIS_PROFILE=default` draws new ones: to look for what nobody has thought of, not to judge a change.
 """
 
 from __future__ import annotations
