@@ -19,11 +19,14 @@ POSITIVE = f"a finite number above zero of at most {DIGITS_MAX} digits on either
 
 
 def amount(text: str) -> Decimal:
-    """A finite amount from text. Raises `ValueError` for anything else, NaN and Infinity included."""
+    """A finite amount from text. Raises `ValueError` for anything else: NaN and Infinity, and what only Python takes
+    for a number, as 1_000, digits of other scripts, or blanks around them."""
     try:
         value = Decimal(text)
     except decimal.InvalidOperation:
-        raise ValueError(f"{text!r} is not a decimal number") from None
+        value = None
+    if value is None or not text.isascii() or "_" in text or text != text.strip():
+        raise ValueError(f"{text!r} is not a decimal number")
     if not value.is_finite():
         raise ValueError(f"{text!r} is not a finite number")
     return value

@@ -22,7 +22,10 @@ def test_a_number_is_an_amount(text: str) -> None:
     assert amount(text) == Decimal(text)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1,5", "NaN", "sNaN", "Infinity", "-Inf", "1e9999999999999999999", "0x10"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1,5", "NaN", "sNaN", "Infinity", "-Inf", "1e9999999999999999999", "0x10", "1_0", " 1", "\uff11"],
+)
 def test_anything_else_is_not(text: str) -> None:
     with pytest.raises(ValueError, match="number"):
         amount(text)
