@@ -20,7 +20,8 @@ HEADERS = $(and $(shell command -v cc),$(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run up test check fmt unit sim e2e bench coverage compiled test-compiled bench-matching lock clean
+.PHONY: help setup run up test check fmt unit sim e2e bench coverage mutants compiled test-compiled bench-matching \
+	lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -53,7 +54,7 @@ unit: setup  ## unit and property tests of each package
 	$(BIN)/pytest $(PACKAGES) benchmarks/tests
 
 sim: setup  ## the whole system simulated, many seeds; SEED=n replays one
-	$(if $(SEED),SEED=$(SEED) $(BIN)/pytest tests/sim,$(BIN)/pytest --numprocesses auto tests/sim)
+	$(if $(SEED),SEED=$(SEED) $(BIN)/pytest tests/sim/test_seeds.py::test_a_seed,$(BIN)/pytest --numprocesses auto tests/sim)
 
 e2e: setup  ## the whole system as real processes, killed and recovered
 	$(BIN)/pytest tests/e2e
@@ -64,6 +65,9 @@ bench: setup  ## latency, throughput, recovery
 coverage: setup  ## which lines and branches the unit and simulation tests reach
 	$(BIN)/coverage run -m pytest $(PACKAGES) tests/sim
 	$(BIN)/coverage report
+
+mutants: setup  ## plant faults in the matching engine and see whether its tests notice; SEED=n draws others
+	$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED))
 
 compiled: $(COMPILED)/built  ## the matching engine compiled to C, where there is a compiler
 	@:

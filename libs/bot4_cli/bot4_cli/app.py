@@ -70,6 +70,12 @@ def up(
             dir_okay=False,
         ),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            help="What agents go by: the TOML that `bot4 venue calibrate` prints.", exists=True, dir_okay=False
+        ),
+    ] = None,
     faults: Annotated[
         bool, typer.Option("--faults", help="Latency and lost messages on the line to the venue.")
     ] = False,
@@ -96,6 +102,7 @@ def up(
     starting.make_folder(data)
     starting.refuse_second(data)
     _check_recorded(market, tape or [])
+    _check_figures(market, figures)
     plan = planned(
         data,
         port,
@@ -106,6 +113,7 @@ def up(
         market=market,
         venues=venues,
         venue_definitions=venue_definitions,
+        figures=figures,
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -452,6 +460,19 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=meanwhile, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _check_figures(market: MarketKind, path: Path | None) -> None:
+    if path is None:
+        return
+    if market != "agents":
+        raise Trouble("--figures are what agents go by: say --market agents")
+    from bot4_exchange_simulator.flow import figures
+
+    try:
+        figures(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Trouble(f"--figures {path}: {error}") from None
 
 
 def _check_recorded(market: MarketKind, files: list[Path]) -> None:

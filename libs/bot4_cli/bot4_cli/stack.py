@@ -21,6 +21,8 @@ from bot4_cli.trouble import Trouble
 from bot4_common.messages.terms import FIRST_VENUE
 from bot4_common.process import load_venues
 from bot4_common.settings import Settings
+from bot4_common.venues import parse
+from bot4_exchange_simulator.engine.profile import shipped
 
 # The services by name, and the package each runs from. What comes first is started first and stopped last.
 SERVICES = {
@@ -68,6 +70,7 @@ class Plan(msgspec.Struct, kw_only=True):
     # The default venue first; and the file that they were chosen from besides those that come with bot4.
     venues: list[str]
     venue_definitions: str | None
+    figures: str | None
 
     @property
     def folder(self) -> Path:
@@ -115,12 +118,14 @@ def planned(
     market: str = "tape",
     venues: str | None = None,
     venue_definitions: Path | None = None,
+    figures: Path | None = None,
 ) -> Plan:
     """`venues` are named with commas between them; none: those of the folder. Raises `Trouble` when `port` is taken,
     and for venues that are not known or not enough."""
     if not is_free(port):
         raise Trouble(f"port {port} is in use: choose another one with --port")
-    traded_on = kept_venues(data, venues, venue_definitions)
+    definitions = kept_definitions(data, venue_definitions)
+    traded_on = kept_venues(data, venues, definitions)
     names = [NATS, "monitor", POSTGRES, *services(traded_on)]
     return Plan(
         data=str(data.resolve()),
@@ -132,7 +137,8 @@ def planned(
         faults=faults,
         attached=attached,
         venues=traded_on,
-        venue_definitions=None if venue_definitions is None else str(venue_definitions.resolve()),
+        venue_definitions=None if definitions is None else str(definitions.resolve()),
+        figures=None if figures is None else str(figures.resolve()),
     )
 
 
@@ -163,6 +169,21 @@ def kept_secrets(data: Path) -> Secrets:
     )
     write_private(path, msgspec.json.format(msgspec.json.encode(made), indent=2))
     return made
+
+
+def kept_definitions(data: Path, given: Path | None) -> Path | None:
+    """The file of venues of one's own: a copy of the one that is given, or of the one given last."""
+    path = data / "venues.toml"
+    if given is None:
+        return path if path.exists() else None
+    text = given.read_text(encoding="utf-8")
+    try:
+        for venue in parse(text).values():
+            shipped(venue.profile)
+    except (ValueError, LookupError) as error:
+        raise Trouble(f"--venue-definitions {given}: {error}") from None
+    write_private(path, text.encode())
+    return path
 
 
 def kept_venues(data: Path, asked: str | None, definitions: Path | None = None) -> list[str]:
@@ -278,10 +299,11 @@ def _own(plan: Plan, name: str) -> dict[str, str]:
         case "journal":
             return {"BOT4_DATABASE_URL": plan.database_url, "BOT4_ARCHIVE_DIR": plan.archive_dir}
         case _ if name in simulators(plan.venues):
+            figures = {} if plan.figures is None else {"BOT4_FIGURES": plan.figures}
             tape = {"BOT4_TAPE": ",".join(plan.tape)} if plan.tape else {}
             market = {"BOT4_MARKET": plan.market, "BOT4_SEED": str(plan.seed)}
             market["BOT4_VENUE"] = simulators(plan.venues)[name]
-            return {**market, "BOT4_FAULTS": str(plan.faults).lower(), **tape}
+            return {**market, "BOT4_FAULTS": str(plan.faults).lower(), **tape, **figures}
     return {}
 
 

@@ -147,7 +147,7 @@ def outcome(drilled: Outcome) -> Table:
     _add(shown, "refused", f"{orders.refused:,}")
     _add(shown, "without an answer at first, asked for again", f"{orders.repeated:,}")
     _add(shown, "under way during an outage, asked for again afterwards", f"{drilled.repeats:,}")
-    _add(shown, "lost, done twice, or another order when asked again", _count(len(drilled.wrong)))
+    _add(shown, "forgotten, done twice, or another when asked again", _count(len(drilled.wrong)))
     for wrong in drilled.wrong[:WRONG_SHOWN]:
         _add(shown, "", wrong)
     _add(shown, "findings of the audit", _count(len(drilled.findings)))

@@ -15,7 +15,7 @@ import msgspec
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from bot4_cli.running import HERE, read
+from bot4_cli.running import HERE, Run, read
 from bot4_cli.terminal import AsJson, Data, console, group, meanwhile
 from bot4_cli.trouble import FOUND, Trouble
 
@@ -108,8 +108,9 @@ def fault(
     from bot4_cli import truth
     from bot4_common.messages.market import FaultOrdered
 
+    struck = _venue(run, venue)
     ordered = FaultOrdered(kind=kind, seconds=seconds, session=session, probability=probability, factor=factor)
-    begun = asyncio.run(truth.order(run, venue or run.venues[0], ordered))
+    begun = asyncio.run(truth.order(run, struck, ordered))
     if as_json:
         print(json.dumps(msgspec.to_builtins(begun), indent=2))
     else:
@@ -124,12 +125,19 @@ def score(venue: VenueName = None, data: Data = HERE, as_json: AsJson = False) -
     Example: `bot4 venue score --json`
     """
     run = read(data)
+    scored_at = _venue(run, venue)
     from bot4_cli import tables, truth
 
     with meanwhile.status("Reading the journal and the venue's own record"):
-        scored = asyncio.run(truth.score(run, venue or run.venues[0]))
+        scored = asyncio.run(truth.score(run, scored_at))
     if as_json:
         print(json.dumps(msgspec.to_builtins(scored), indent=2))
     else:
         for table in tables.scores(scored):
             console.print(table)
+
+
+def _venue(run: Run, asked: str | None) -> str:
+    if asked is not None and asked not in run.venues:
+        raise Trouble(f"the system has no venue {asked}: choose from {', '.join(run.venues)}")
+    return asked or run.venues[0]

@@ -125,9 +125,22 @@ def test_an_unknown_venue_is_refused_with_the_known_ones(tmp_path: Path) -> None
     assert not (tmp_path / "venues.json").exists()
 
 
-def test_venues_of_ones_own_are_read_from_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
+def test_venues_of_ones_own_are_read_from_a_file_and_kept(tmp_path: Path) -> None:
+    file, data = tmp_path / "mine.toml", tmp_path / "data"
+    data.mkdir()
     file.write_text('[mine]\nmaker_fee = "0"\ntaker_fee = "0.001"\n')
-    plan = planned(tmp_path, free_ports(1)[0], venues="mine,sim", venue_definitions=file)
-    assert plan.venues == ["mine", "sim"]
-    assert programs(plan)[-1].environment["BOT4_VENUE_DEFINITIONS"] == str(file)
+    first = planned(data, free_ports(1)[0], venues="mine,sim", venue_definitions=file)
+    file.unlink()
+    again = planned(data, free_ports(1)[0])
+    for plan in (first, again):
+        assert plan.venues == ["mine", "sim"]
+        assert programs(plan)[-1].environment["BOT4_VENUE_DEFINITIONS"] == str(data / "venues.toml")
+
+
+@pytest.mark.parametrize("wrong", ["profile = ", 'profile = "zzz"\nmaker_fee = "0"\ntaker_fee = "0"'])
+def test_what_is_wrong_with_ones_own_venues_is_said_of_the_file(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[mine]\n{wrong}\n")
+    with pytest.raises(Trouble, match=r"--venue-definitions .*mine\.toml: "):
+        planned(tmp_path, free_ports(1)[0], venues="mine", venue_definitions=file)
+    assert not (tmp_path / "venues.toml").exists()

@@ -85,6 +85,12 @@ REFUSALS: dict[str, Refusal] = {
     "LIST_PRICES": Refusal(422, False, "InvalidOrder", "The legs' prices are not on both sides of the market."),
     "DUPLICATE_LIVE_LIST": Refusal(409, False, "DuplicateOrderId", "A live list of the account has this id."),
     "BELOW_FILLED": Refusal(422, False, "InvalidOrder", "The new quantity is below what has been filled already."),
+    "ORDER_LOST": Refusal(
+        503,
+        True,
+        "RequestTimeout",
+        "The order did not reach the venue before its receive window closed: it never will.",
+    ),
     "VENUE_BUSY": Refusal(503, True, "ExchangeNotAvailable", "The venue has too much to do just now."),
     "SUBMIT_DOWN": Refusal(503, True, "ExchangeNotAvailable", "The venue takes no orders just now."),
     "CANCEL_DOWN": Refusal(503, True, "ExchangeNotAvailable", "The venue takes no cancels just now."),

@@ -113,6 +113,7 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             record.acknowledged_at = record.acknowledged_at or at
             _raise(record, "expired", at)
         case execution.OrderLost():
+            record.code = "ORDER_LOST"
             _raise(record, "lost", at)
 
 

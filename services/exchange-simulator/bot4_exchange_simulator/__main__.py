@@ -47,21 +47,37 @@ class VenueSettings(Settings, frozen=True, kw_only=True):
     # What was recorded of the first instrument: trades for a tape, with depth for a replay. Several files, with commas
     # between them, belong together. None: every tape is synthetic.
     tape: str | None = None
+    # A TOML file of what agents go by in the first instrument; none: the figures that come with bot4.
+    figures: str | None = None
     # Latency, and faults on the way to and from the clients: those of the venue's definition, or the usual ones.
     faults: bool = False
 
 
-def market(kind: MarketKind, instrument: Instrument, seed: int, recorded: tape.Tape | Recording | None) -> Others:
-    """What moves an instrument. Only one of them was recorded; the others follow tapes of their own."""
+Source = tape.Tape | Recording | flow.MarketParameters | None
+
+
+def source(settings: VenueSettings) -> Source:
+    """What is known of the first instrument's market."""
+    if settings.figures is not None:
+        return flow.figures(Path(settings.figures).read_text(encoding="utf-8"))
+    if settings.tape is None:
+        return None
+    files = [Path(name) for name in settings.tape.split(",")]
+    return tape_files.record(files) if settings.market == "replay" else tape_files.read(files[0])
+
+
+def market(kind: MarketKind, instrument: Instrument, seed: int, known: Source) -> Others:
+    """What moves an instrument: what is known of it, or something of the same kind."""
     price = START_PRICES.get(instrument.symbol, Decimal(100))
-    if isinstance(recorded, Recording):
-        return Replay(recorded, instrument.tick, instrument.lot)
+    if isinstance(known, Recording):
+        return Replay(known, instrument.tick, instrument.lot)
+    if isinstance(known, flow.MarketParameters):
+        return flow.Agents(known, instrument.tick, instrument.lot, seed)
     if kind == "agents":
-        figures = msgspec.structs.replace(flow.shipped(), price=price)
-        return flow.Agents(figures, instrument.tick, instrument.lot, seed)
-    if recorded is None:
-        recorded = tape.synthetic(seed, instrument.symbol, price, instrument.tick, instrument.lot)
-    return Liquidity(recorded, instrument.tick, instrument.lot, seed)
+        return flow.Agents(msgspec.structs.replace(flow.shipped(), price=price), instrument.tick, instrument.lot, seed)
+    if known is None:
+        known = tape.synthetic(seed, instrument.symbol, price, instrument.tick, instrument.lot)
+    return Liquidity(known, instrument.tick, instrument.lot, seed)
 
 
 def at_venue(others: Others, definition: VenueDefinition, instrument: Instrument) -> Others:
@@ -112,16 +128,11 @@ def main() -> None:
     settings = read(VenueSettings, os.environ)
     definition = load_venues(settings)[settings.venue]
     listed = load_instruments(settings)
-    files = [] if settings.tape is None else [Path(name) for name in settings.tape.split(",")]
-    recorded: tape.Tape | Recording | None = None
-    if settings.market == "replay":
-        recorded = tape_files.record(files)
-    elif files:
-        recorded = tape_files.read(files[0])
+    known = source(settings)
     # Venues move together: the path of a price is that of all of them, what differs is what is quoted and when.
     liquidity = {
         symbol: at_venue(
-            market(settings.market, instrument, settings.seed, recorded if number == 0 else None),
+            market(settings.market, instrument, settings.seed, known if number == 0 else None),
             definition,
             instrument,
         )

@@ -147,12 +147,17 @@ class MarketParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     makers: Makers
 
 
+def figures(text: str) -> MarketParameters:
+    """From TOML. Raises `ValueError` that says what is wrong with it."""
+    return msgspec.convert(tomllib.loads(text), MarketParameters)
+
+
 def shipped(symbol: str = "BTC-USDT") -> MarketParameters:
     """Figures that come with bot4. Raises `LookupError` for a symbol that has none."""
     file = resources.files("bot4_exchange_simulator").joinpath("markets", f"{symbol.lower()}.toml")
     if not file.is_file():
         raise LookupError(f"no figures of {symbol} come with bot4")
-    return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), MarketParameters)
+    return figures(file.read_text(encoding="utf-8"))
 
 
 class Agents:

@@ -58,7 +58,9 @@ def enter_order(engine: Engine, instrument: Instrument, entered: VenueOrderEnter
     )
     if not _is_plain(order):
         mine.qualify(ORDER_TYPES[order.type], TIMES_IN_FORCE[order.time_in_force])
-        mine.post_only, mine.reduce_only = order.post_only, order.reduce_only
+        mine.post_only = order.post_only
+        # A venue without reduce-only orders takes it for what it is otherwise: risk has cut it to the position.
+        mine.reduce_only = order.reduce_only and engine.profile.reduce_only
     engine.place(mine)
 
 

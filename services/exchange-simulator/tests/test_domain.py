@@ -830,3 +830,11 @@ def test_a_definition_says_whether_requests_are_weighed() -> None:
         definition = VenueDefinition(name="sim", maker_fee=Decimal(0), taker_fee=Decimal(0), limited=limited)
         made = venue_of(definition, {"COIN": COIN}, {}, Line(1, PERFECT))
         Scenario(made, stream=SESSION).when(buy("b", "5", "100")).then(*expected)
+
+
+def test_a_venue_without_reduce_only_orders_gets_a_plain_one() -> None:
+    """Risk has cut it to the position; a refusal would leave what it protects unprotected."""
+    spot = Venue("sim", {"COIN": COIN}, {}, Line(1, PERFECT), shipped("binance-spot"))
+    scenario = Scenario(spot, stream=SESSION).when(buy("deep", "50", "100", account="cid"))
+    scenario.when(sell("s", "8", "100", reduce_only=True))
+    scenario.then(ENTERED, ACCEPTED, TRADED, filled("deep", "8", "8", "42"), filled("s", "8", "8", "0"))

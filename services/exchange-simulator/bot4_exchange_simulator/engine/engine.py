@@ -763,9 +763,9 @@ class Engine:
             level = side.levels[key]
             maker = level.front
             while maker is not None:
-                # What it pays to itself it gets back, and own orders may stand before the hidden part of others.
+                # What it pays to itself it gets back; its own orders, or dearer ones, may come before what others hide.
                 gives_back = money >= 0 and maker.account is account
-                hides = order.prevention != NONE and maker.shown < maker.leaves
+                hides = (money >= 0 or order.prevention != NONE) and maker.shown < maker.leaves
                 if gives_back or hides or maker.reduce_only or maker.list is not None or maker.account.group == group:
                     return self._fills_whole_on_trial(order)
                 lots = min(maker.leaves, wanted)

@@ -285,7 +285,8 @@ def time(venue: Venue, command: Command) -> None:
 
 def book(venue: Venue, command: Command) -> None:
     symbol = text(command, "symbol")
-    sides = {name: levels(venue, symbol, side) for name, side in (("bids", "buy"), ("asks", "sell"))}
+    asked = command.get("levels") or None
+    sides = {name: levels(venue, symbol, side)[:asked] for name, side in (("bids", "buy"), ("asks", "sell"))}
     venue.tell("book", None, None, symbol, **sides)
 
 

@@ -238,8 +238,10 @@ def of_amend(venue: Venue, order: Order, quantity: Decimal | None, price: Decima
         return "BAD_FIELD"
     if quantity is not None and quantity < order.executed + order.prevented:
         return "BELOW_FILLED"
-    wanted = resized(order, quantity or order.quantity)
-    wanted.price = price or order.price
+    if price is not None and price <= 0:
+        return "BAD_FIELD"
+    wanted = resized(order, order.quantity if quantity is None else quantity)
+    wanted.price = order.price if price is None else price
     if wanted.open == 0:
         return None
     if code := of_fields(venue, wanted) or of_filters(venue, wanted):
