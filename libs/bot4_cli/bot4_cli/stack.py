@@ -23,6 +23,7 @@ from bot4_common.process import load_venues
 from bot4_common.settings import Settings
 from bot4_common.venues import parse
 from bot4_exchange_simulator.engine.profile import shipped
+from bot4_exchange_simulator.faults import PROFILES as LINES
 
 # The services by name, and the package each runs from. What comes first is started first and stopped last.
 SERVICES = {
@@ -180,6 +181,8 @@ def kept_definitions(data: Path, given: Path | None) -> Path | None:
     try:
         for venue in parse(text).values():
             shipped(venue.profile)
+            if venue.line not in LINES:
+                raise LookupError(f"{venue.name}: no line {venue.line!r}; there are {', '.join(LINES)}")
     except (ValueError, LookupError) as error:
         raise Trouble(f"--venue-definitions {given}: {error}") from None
     write_private(path, text.encode())

@@ -203,7 +203,7 @@ def short(number: str) -> str:
 
 def scores(score: Score) -> Iterable[Table]:
     """What was believed against what was true; times in ms."""
-    drift = table("account", "symbol", "drift, units x s", "times wrong", "longest", numbers=True)
+    drift = table("account", "symbol", "drift, units x s", "times wrong", "longest, ms", numbers=True)
     drift.columns[1].justify = "left"
     for each in score.drift:
         _add(
@@ -215,7 +215,7 @@ def scores(score: Score) -> Iterable[Table]:
             _ms(each.wrong.longest_ns),
         )
     yield drift
-    faults = table("fault", "struck", "noticed", "after", "longest", "healed", "after", "longest", numbers=True)
+    faults = table("fault", "struck", "noticed", "after ms", "at most", "healed", "after ms", "at most", numbers=True)
     for repair in (*score.gaps, *score.requests):
         _add(faults, repair.kind, f"{repair.count:,}", *_times(repair.noticed), *_times(repair.healed))
     for kind in sorted(set(score.faults) - {repair.kind for repair in (*score.gaps, *score.requests)}):
@@ -233,7 +233,7 @@ def scores(score: Score) -> Iterable[Table]:
         for code, times in score.refusals.items():
             _add(others, code, f"{times:,}")
         yield others
-    unknown = table("unknown outcome", "ended as", "times", "after", "longest", numbers=True)
+    unknown = table("unknown outcome", "ended as", "times", "after ms", "at most", numbers=True)
     unknown.columns[1].justify = "left"
     for outcome in score.outcomes:
         _add(unknown, outcome.request, outcome.ending, *_times(outcome.unknown))

@@ -137,7 +137,9 @@ def test_venues_of_ones_own_are_read_from_a_file_and_kept(tmp_path: Path) -> Non
         assert programs(plan)[-1].environment["BOT4_VENUE_DEFINITIONS"] == str(data / "venues.toml")
 
 
-@pytest.mark.parametrize("wrong", ["profile = ", 'profile = "zzz"\nmaker_fee = "0"\ntaker_fee = "0"'])
+@pytest.mark.parametrize(
+    "wrong", ["profile = ", *(f'{key} = "zzz"\nmaker_fee = "0"\ntaker_fee = "0"' for key in ("profile", "line"))]
+)
 def test_what_is_wrong_with_ones_own_venues_is_said_of_the_file(tmp_path: Path, wrong: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f"[mine]\n{wrong}\n")

@@ -156,6 +156,7 @@ def _watch(recording: Recording, takers: list[_Taker], steps: int) -> _Seen:
         # A taker meets what stood before it, a step begins with what is there by then.
         while changed < len(recording.changes) and recording.changes[changed].offset_ns <= offset_ns - (taker >= 0):
             for ladder, levels in ((bids, recording.changes[changed].bids), (asks, recording.changes[changed].asks)):
+                # Statistics of what others did long ago: nobody trades at these.
                 for price, quantity in levels:
                     ladder.set(float(price), float(quantity))
             changed += 1

@@ -68,10 +68,7 @@ class Liquidity:
 
     def step(self, number: int) -> Step:
         """What the market does in step `number`, from 0 without end."""
-        window = number % (2 * self._windows)
-        forward = window < self._windows
-        if not forward:
-            window = 2 * self._windows - 1 - window
+        window, forward = window_of(number, self._windows)
         first = bisect_left(self._offsets, window * STEP_NS)
         end = bisect_left(self._offsets, (window + 1) * STEP_NS)
         if forward:
@@ -119,6 +116,13 @@ class Liquidity:
             flow.append(Aggressor(side, limit, quantity))
             instant = self._offsets[index]
         return flow
+
+
+def window_of(number: int, windows: int) -> tuple[int, bool]:
+    """Which window of what was recorded step `number` plays, and whether forward: forward, backward, forward …"""
+    window = number % (2 * windows)
+    forward = window < windows
+    return (window if forward else 2 * windows - 1 - window), forward
 
 
 def ladder(side: Side, touch: int, spacing: int) -> list[int]:

@@ -25,7 +25,7 @@ from collections import Counter
 from decimal import Decimal
 
 from bot4_common.messages.terms import Side, opposite
-from bot4_exchange_simulator.liquidity import STEP_NS, Aggressor, Step
+from bot4_exchange_simulator.liquidity import STEP_NS, Aggressor, Step, window_of
 from bot4_exchange_simulator.recording import Ladder, Levels, Recording
 from bot4_exchange_simulator.tape import Print, TapeError
 
@@ -58,10 +58,7 @@ class Replay:
 
     def step(self, number: int) -> Step:
         """What the market does in step `number`, from 0 without end."""
-        window = number % (2 * self._windows)
-        forward = window < self._windows
-        if not forward:
-            window = 2 * self._windows - 1 - window
+        window, forward = window_of(number, self._windows)
         first = bisect_left(self._offsets, window * STEP_NS)
         end = bisect_left(self._offsets, (window + 1) * STEP_NS)
         if forward:
