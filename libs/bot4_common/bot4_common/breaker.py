@@ -15,9 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from bot4_common.messages.terms import Event
+from bot4_common.messages.breakers import BreakerChanged, BreakerState
 
-State = Literal["closed", "open", "half_open"]
+State = BreakerState
 Finding = Literal["failing", "rested", "recovered"]
 
 # Everything that can happen. A pair that is not here cannot occur.
@@ -29,17 +29,6 @@ TRANSITIONS: dict[tuple[State, Finding], State] = {
 }
 
 CHANGES_KEPT = 256  # the flap count stops here, far above any `changes_max` that somebody would still call steady
-
-
-class BreakerChanged(Event, frozen=True, kw_only=True, tag="breaker_changed"):
-    """`samples` and `failures` are the outcomes that led to it: none for an open breaker that has rested."""
-
-    name: str
-    before: State
-    after: State
-    at: int
-    samples: int
-    failures: int
 
 
 class BreakerRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +152,7 @@ class Breaker(msgspec.Struct):
         return self._change("recovered") if len(self.outcomes) == self.rules.probes else None
 
     def _change(self, finding: Finding) -> BreakerChanged:
+        self.changed = [*self.changed, self.now][-CHANGES_KEPT:]
         change = BreakerChanged(
             name=self.name,
             before=self.state,
@@ -170,8 +160,9 @@ class Breaker(msgspec.Struct):
             at=self.now,
             samples=len(self.outcomes),
             failures=self.failures,
+            changes=self.changes(self.now),
+            flapping=self.flapping(self.now),
         )
         self.state, self.since = change.after, self.now
         self.outcomes, self.failures, self.calling = [], 0, []
-        self.changed = [*self.changed, self.now][-CHANGES_KEPT:]
         return change

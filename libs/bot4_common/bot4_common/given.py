@@ -41,7 +41,7 @@ class Expected:
         return f"{self.kind.__name__}({fields})"
 
 
-def event(kind: type[Event], **fields: object) -> Expected:
+def event(kind: type[Event], /, **fields: object) -> Expected:
     return Expected(kind, fields)
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from bot4_common.decider import Decider, Heard, Outgoing, State, encode_state, hash_state
 from bot4_common.log import (
@@ -34,6 +34,10 @@ from bot4_common.messages.terms import Event, EventId
 from bot4_common.telemetry import Meters, Tracing
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+# What takes too long to be decided on the spot: its result is heard like any other input; none is no input.
+Work: TypeAlias = Coroutine[Any, Any, Event | None]
 
 # A frame is closed at this many decisions or events (about 256 kB), so that storing and reading it stay short.
 FRAME_DECISIONS = 512
@@ -67,6 +71,10 @@ def _nothing(*_: Any) -> Iterable[Outgoing]:
     return ()
 
 
+def no_work(_: Any) -> Work | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Service(Generic[State]):
     """A service is a value: who it is, what it decides, what it hears, and what it says besides its stream."""
@@ -83,6 +91,10 @@ class Service(Generic[State]):
     # while everything decided is stored.
     told: Callable[[State, Frame], Iterable[Outgoing]] = _nothing
     pulse: Callable[[State, int], Iterable[Outgoing]] = _nothing
+    # The work that the state asks for, if any. It is asked in every turn of the loop, so the answer has to be quick;
+    # not while earlier work is under way, because there is one at a time. Nothing waits for it. What a stop or the loss
+    # of the lead cuts off, the state asks for again.
+    work: Callable[[State], Work | None] = no_work
 
 
 class _Market(NamedTuple):
@@ -153,6 +165,7 @@ class Runner(Generic[State]):
         self._storing: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[Event | None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._targets: dict[str, int] = {}
@@ -274,7 +287,7 @@ class Runner(Generic[State]):
             for reading in opened:
                 await reading.stop()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _begin(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """A task whose end, good or bad, the loop looks at."""
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _: self._wake.set())
@@ -282,7 +295,8 @@ class Runner(Generic[State]):
 
     async def _end_tasks(self) -> None:
         """Nothing of this life goes on in the next one. An append that is cut off is one whose outcome is unknown."""
-        tasks = [task for task in (self._storing, self._saving, self._beating, *self._telling) if task is not None]
+        begun = (self._storing, self._saving, self._beating, self._working, *self._telling)
+        tasks = [task for task in begun if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -306,6 +320,7 @@ class Runner(Generic[State]):
             draining = snapshot_due or self._stopping
             if not draining:
                 self._decide()
+                self._begin_work()
             if (self._pending or self._quiet >= QUIET_INPUTS) and self._storing is None:
                 self._storing = self._begin(self._store())
             if not self._ready:
@@ -378,6 +393,9 @@ class Runner(Generic[State]):
         deadline = self._service.decider.deadline(self.state)
         if deadline is not None and deadline <= now and not self._full():
             self._decide_one(Tick(at=now), None, now, None)
+        if self._working is not None and self._working.done() and not self._full():
+            self._decide_work(self._working, now)
+            self._working = None
         inputs = 0
         while waiting and inputs < INPUTS_AT_ONCE and not self._full():
             heard = waiting.popleft()
@@ -397,6 +415,18 @@ class Runner(Generic[State]):
         if inbox.frames < INBOX_FRAMES // 2:
             inbox.room.set()
         self._meters.inbox.set(inbox.frames)
+
+    def _begin_work(self) -> None:
+        if self._working is None:
+            work = self._service.work(self.state)
+            if work is not None:
+                self._working = self._begin(work)
+
+    def _decide_work(self, work: asyncio.Task[Event | None], now: int) -> None:
+        """Raises what the work died of."""
+        found = work.result()
+        if found is not None:
+            self._decide_one(found, None, now, None)
 
     def _decide_said(self, said: _Said, now: int) -> None:
         self._decide_one(said.spoken.event, None, now, said.spoken.trace, said.subject)

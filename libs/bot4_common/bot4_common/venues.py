@@ -39,12 +39,15 @@ class VenueDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     log-normal distribution whose logarithm has the deviation `sigma`; they apply where the line has latency at all.
 
     `profile` names the rules of its engine, `line` the faults of the way there; the simulator knows both by name.
-    `limited`: whether what a session asks is weighed, as the profile says.
+    `limited`: whether what a session asks is weighed, as the profile says. `stops` and `lists`: whether the venue has
+    stop orders, and orders that depend on each other; where it has not, risk holds them back until their time comes.
     """
 
     name: str
     profile: str = "default"
     limited: bool = False
+    stops: bool = True
+    lists: bool = True
     maker_fee: Decimal
     taker_fee: Decimal
     entry_ms: float = 2.0

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bot4_common.breaker import CHANGES_KEPT, TRANSITIONS, Breaker, BreakerChanged, BreakerRules, State
+from bot4_common.breaker import CHANGES_KEPT, TRANSITIONS, Breaker, BreakerRules, State
+from bot4_common.messages.breakers import BreakerChanged
 
 SECOND = 1_000_000_000
 NOON = 1_700_000_000 * SECOND
@@ -45,8 +46,10 @@ def probed(breaker: Breaker, outcomes: str, at: int = NOON + DWELL) -> BreakerCh
     return change
 
 
-def change(before: State, after: State, at: int, samples: int, failures: int) -> BreakerChanged:
-    return BreakerChanged(name="venue", before=before, after=after, at=at, samples=samples, failures=failures)
+def change(before: State, after: State, at: int, samples: int, failures: int, changes: int = 1) -> BreakerChanged:
+    return BreakerChanged(
+        name="venue", before=before, after=after, at=at, samples=samples, failures=failures, changes=changes
+    )
 
 
 def test_it_opens_when_half_of_ten_calls_failed() -> None:
@@ -86,7 +89,7 @@ def test_an_open_breaker_lets_nothing_through_until_it_has_rested() -> None:
     assert breaker.deadline == NOON + DWELL
     assert breaker.tick(NOON + DWELL - 1) is None
     assert not breaker.allow(NOON + DWELL - 1)
-    assert breaker.tick(NOON + DWELL) == change("open", "half_open", NOON + DWELL, samples=0, failures=0)
+    assert breaker.tick(NOON + DWELL) == change("open", "half_open", NOON + DWELL, samples=0, failures=0, changes=2)
 
 
 def test_a_half_open_breaker_lets_a_bounded_number_of_probes_through_at_once() -> None:
@@ -113,7 +116,7 @@ def test_asking_takes_no_probe() -> None:
 def test_it_closes_after_ten_probes_of_which_three_failed() -> None:
     breaker = half_open()
     assert probed(breaker, "xxx......") is None
-    assert probed(breaker, ".") == change("half_open", "closed", NOON + DWELL, samples=10, failures=3)
+    assert probed(breaker, ".") == change("half_open", "closed", NOON + DWELL, samples=10, failures=3, changes=3)
 
 
 def test_a_round_that_ends_exactly_at_the_limit_closes_it() -> None:
@@ -126,7 +129,7 @@ def test_it_opens_again_at_the_fourth_failed_probe() -> None:
     """Four of ten are 40 %: too few to open a closed breaker, too many to close an open one."""
     breaker = half_open()
     assert probed(breaker, ".xxx") is None
-    assert probed(breaker, "x") == change("half_open", "open", NOON + DWELL, samples=5, failures=4)
+    assert probed(breaker, "x") == change("half_open", "open", NOON + DWELL, samples=5, failures=4, changes=3)
     assert breaker.deadline == NOON + 2 * DWELL
 
 
@@ -142,7 +145,8 @@ def test_a_probe_without_an_outcome_fails_by_timeout() -> None:
     assert breaker.allow(begun)
     assert breaker.deadline == begun + SECOND
     assert breaker.tick(begun + SECOND - 1) is None
-    assert breaker.tick(begun + SECOND) == change("half_open", "open", begun + SECOND, samples=1, failures=1)
+    lost = change("half_open", "open", begun + SECOND, samples=1, failures=1, changes=3)
+    assert breaker.tick(begun + SECOND) == lost
 
 
 def test_a_lost_probe_makes_room_for_the_next() -> None:
@@ -173,6 +177,14 @@ def test_more_than_ten_changes_in_five_minutes_are_flapping() -> None:
         probed(breaker, "xxxx", breaker.now)
     assert breaker.flapping(NOON + 5 * DWELL)
     assert not breaker.flapping(NOON + 300 * SECOND)  # by then the first change is forgotten
+
+
+def test_a_change_says_whether_it_is_one_too_many() -> None:
+    breaker = opened(changes_max=2)
+    rested = breaker.tick(NOON + DWELL)
+    assert rested is not None and (rested.changes, rested.flapping) == (2, False)
+    failed = probed(breaker, "xxxx")
+    assert failed is not None and (failed.changes, failed.flapping) == (3, True)
 
 
 def test_the_flap_count_is_bounded() -> None:
@@ -269,7 +281,17 @@ class NaiveBreaker:
         return self.become("closed", results) if len(results) == rules.probes else None
 
     def become(self, after: State, evidence: list[bool]) -> BreakerChanged:
-        changed = change(self.state, after, self.now, len(evidence), evidence.count(False))
+        recent = 1 + sum(self.now - past.at < self.rules.changes_age_ns for past in self.story)
+        changed = BreakerChanged(
+            name="venue",
+            before=self.state,
+            after=after,
+            at=self.now,
+            samples=len(evidence),
+            failures=evidence.count(False),
+            changes=recent,
+            flapping=recent > self.rules.changes_max,
+        )
         self.story.append(changed)
         self.state, self.outcomes, self.probes = after, [], []
         return changed

@@ -22,7 +22,7 @@ from bot4_common.messages.gateway import CancelOrder
 from bot4_common.messages.market import Quote, SessionHeartbeat, Spoken, Tick, encode_spoken
 from bot4_common.messages.risk import CancelApproved, ReservationReleased
 from bot4_common.messages.terms import Event, EventId
-from bot4_common.service import Runner, Service
+from bot4_common.service import Runner, Service, Work
 from bot4_common.telemetry import Meters, Tracing
 from bot4_common.testing import SimulatedLoop
 
@@ -452,6 +452,137 @@ def test_a_deadline_that_stays_in_the_past_does_not_spin() -> None:
     assert 0 < impatient.ticks <= 1_100
 
 
+# Work beside the loop
+
+
+class Worker:
+    """Ten seconds of work, wanted until something was decided; it leads to a cancel of order 99."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.cut_off = 0
+
+    def __call__(self, state: Book) -> Work | None:
+        return self.work() if state.number == 0 else None
+
+    async def work(self) -> Event | None:
+        self.begun += 1
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            self.cut_off += 1
+            raise
+        return cancel(99).events[0]
+
+
+def test_the_result_of_work_is_decided_like_an_input() -> None:
+    async def story(stage: Stage) -> None:
+        stage.start(approving(work=Worker()))
+        await stage.until(lambda: stage.approved() == ["99"])
+        [decision] = stage.frames("RISK")[0].decisions
+        assert decision.cause is None
+        assert stage.loop.time() == pytest.approx(10, abs=0.1)
+
+    play(story)
+
+
+def test_work_is_begun_once_while_it_is_under_way_and_not_after_its_result() -> None:
+    worker = Worker()
+
+    async def story(stage: Stage) -> None:
+        stage.start(approving(work=worker))
+        for _ in range(100):
+            await stage.ask(1, account="quiet")
+            await asyncio.sleep(0.2)
+
+    play(story)
+    assert worker.begun == 1
+
+
+def test_what_comes_while_work_is_under_way_is_decided_at_once() -> None:
+    async def story(stage: Stage) -> None:
+        stage.start(approving(work=Worker()))
+        await asyncio.sleep(1)
+        await stage.ask(1)
+        await stage.until(lambda: stage.approved() == ["1"], seconds=0.1)
+        await stage.until(lambda: stage.approved() == ["1", "99"])
+
+    play(story)
+
+
+def test_work_that_finds_nothing_is_no_input_and_may_be_asked_for_again() -> None:
+    class Fruitless(Worker):
+        async def work(self) -> Event | None:
+            await super().work()
+            return None
+
+    worker = Fruitless()
+
+    async def story(stage: Stage) -> None:
+        stage.start(approving(work=worker))
+        await asyncio.sleep(25)
+        assert stage.frames("RISK") == []
+
+    play(story)
+    assert worker.begun == 3
+
+
+def test_work_that_a_crash_cut_off_is_begun_again() -> None:
+    worker = Worker()
+
+    async def story(stage: Stage) -> None:
+        first = stage.start(approving(work=worker))
+        await asyncio.sleep(5)
+        stage.kill(first)
+        stage.start(approving(work=worker))
+        await stage.until(lambda: stage.approved() == ["99"])
+
+    play(story)
+    assert worker.begun == 2
+
+
+def test_a_stop_cuts_work_off() -> None:
+    worker = Worker()
+
+    async def story(stage: Stage) -> None:
+        runner = stage.runner(approving(work=worker))
+        running = asyncio.create_task(runner.run())
+        await asyncio.sleep(1)
+        runner.stop()
+        await asyncio.wait_for(running, 1)
+        assert stage.approved() == []
+
+    play(story)
+    assert (worker.begun, worker.cut_off) == (1, 1)
+
+
+def test_a_leader_that_lost_ends_its_work() -> None:
+    worker = Worker()
+
+    async def story(stage: Stage) -> None:
+        leader = stage.start(approving(work=worker))
+        await asyncio.sleep(1)
+        await stage.usurp("RISK", "approver")
+        await stage.ask(1)
+        await stage.until(lambda: leader.runner.role == "standby", seconds=0.5)
+        assert worker.cut_off == 1
+
+    play(story)
+
+
+def test_a_standby_does_no_work() -> None:
+    idle = Worker()
+
+    async def story(stage: Stage) -> None:
+        stage.start(approving(work=Worker()))
+        await asyncio.sleep(0.5)
+        stage.start(approving(work=idle), standby=True)
+        await stage.until(lambda: stage.approved() == ["99"])
+
+    play(story)
+    assert idle.begun == 0
+
+
 # Recovery
 
 
@@ -696,6 +827,17 @@ def ends_with(error: type[BaseException], match: str, story: Callable[[Stage], C
 def test_a_pulse_that_dies_takes_the_service_with_it() -> None:
     async def story(stage: Stage) -> None:
         stage.start(approving(pulse=lambda state, now: 1 // 0))
+        await asyncio.sleep(5)
+
+    ends_with(ZeroDivisionError, "by zero", story)
+
+
+def test_work_that_dies_takes_the_service_with_it() -> None:
+    async def dying() -> Event | None:
+        raise ZeroDivisionError("division by zero")
+
+    async def story(stage: Stage) -> None:
+        stage.start(approving(work=lambda state: dying()))
         await asyncio.sleep(5)
 
     ends_with(ZeroDivisionError, "by zero", story)

@@ -10,11 +10,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from bot4_common.messages.terms import Event, Liquidity, Order, Side
+import msgspec
+
+from bot4_common.messages.terms import Event, Liquidity, ListKind, Order, Side
 
 
 class OrderSent(Event, frozen=True, kw_only=True, tag="order_sent"):
-    """A request to the venue, which must not accept it after `expires_at` (ns): that bounds how long it is unknown."""
+    """A request to the venue, which must not accept it after `expires_at` (ns): that bounds how long it is unknown.
+
+    With a `list_id` it is a leg of the `ListSent` that follows, which is the request.
+    """
 
     order_id: str
     child_id: str
@@ -23,6 +28,38 @@ class OrderSent(Event, frozen=True, kw_only=True, tag="order_sent"):
     order: Order
     bid: Decimal
     ask: Decimal
+    sent_at: int
+    expires_at: int
+    list_id: str = ""
+
+
+class ListLeg(msgspec.Struct, frozen=True, kw_only=True):
+    child_id: str
+    order: Order
+
+
+class ListSent(Event, frozen=True, kw_only=True, tag="list_sent"):
+    """A request to the venue: take all these orders as one list, or none. The first leg's child id is `child_id`."""
+
+    list_id: str
+    child_id: str
+    account: str
+    venue: str
+    kind: ListKind
+    legs: list[ListLeg]
+    sent_at: int
+    expires_at: int
+
+
+class AmendSent(Event, frozen=True, kw_only=True, tag="amend_sent"):
+    """A request to the venue: give the order this total and price, not later than `expires_at` (ns)."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    quantity: Decimal
+    price: Decimal | None
     sent_at: int
     expires_at: int
 
@@ -65,7 +102,8 @@ class OrderAcknowledged(Event, frozen=True, kw_only=True, tag="order_acknowledge
 
 
 class OrderRejected(Event, frozen=True, kw_only=True, tag="order_rejected"):
-    """The venue proved that it did not accept the order."""
+    """The venue proved that it did not accept the order; or, not from the feed, the order was never sent. `at` is when
+    that was known (ns)."""
 
     order_id: str
     child_id: str
@@ -74,6 +112,7 @@ class OrderRejected(Event, frozen=True, kw_only=True, tag="order_rejected"):
     code: str
     message: str
     session_sequence: int
+    at: int = 0
 
 
 class OrderFilled(Event, frozen=True, kw_only=True, tag="order_filled"):
@@ -96,6 +135,56 @@ class OrderFilled(Event, frozen=True, kw_only=True, tag="order_filled"):
     ask: Decimal
     session_sequence: int
     traded_at: int
+
+
+class OrderTriggered(Event, frozen=True, kw_only=True, tag="order_triggered"):
+    """A stop of the venue's reached its trigger and is an order of the book from here on."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    session_sequence: int
+
+
+class OrderAmended(Event, frozen=True, kw_only=True, tag="order_amended"):
+    """The venue gave the order another total or price. `leaves` is what is still to be filled."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    quantity: Decimal
+    price: Decimal | None
+    leaves: Decimal
+    session_sequence: int
+
+
+class AmendRejected(Event, frozen=True, kw_only=True, tag="amend_rejected"):
+    """The order is as it was before the amend: the venue refused it, or can no longer take it. `at` is when that was
+    known (ns)."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    code: str
+    session_sequence: int
+    at: int = 0
+
+
+class OrderPrevented(Event, frozen=True, kw_only=True, tag="order_prevented"):
+    """The venue's own self-trade prevention: `quantity` of the order will not trade, since `other_id` is of the same
+    owner. `leaves` is what is still to be filled."""
+
+    order_id: str
+    child_id: str
+    account: str
+    venue: str
+    other_id: str
+    quantity: Decimal
+    leaves: Decimal
+    session_sequence: int
 
 
 class OrderTrimmed(Event, frozen=True, kw_only=True, tag="order_trimmed"):
@@ -145,17 +234,19 @@ class CancelRejected(Event, frozen=True, kw_only=True, tag="cancel_rejected"):
 
 
 class OutcomeUnknown(Event, frozen=True, kw_only=True, tag="outcome_unknown"):
-    """No answer in time. Nothing is assumed and nothing is sent again: the venue is asked."""
+    """No answer in time, at `at` (ns). Nothing is assumed and nothing is sent again: the venue is asked."""
 
     order_id: str
     child_id: str
     account: str
     venue: str
-    request: Literal["order", "cancel"]
+    request: Literal["order", "cancel", "amend"]
+    at: int = 0
 
 
 class OrderLost(Event, frozen=True, kw_only=True, tag="order_lost"):
-    """The venue does not know the order and, its time being past `expires_at`, can no longer accept it."""
+    """The venue does not know the order and, its time being past `expires_at`, can no longer accept it. `at` is when
+    that was known (ns)."""
 
     order_id: str
     child_id: str
@@ -163,6 +254,7 @@ class OrderLost(Event, frozen=True, kw_only=True, tag="order_lost"):
     venue: str
     quantity: Decimal
     session_sequence: int
+    at: int = 0
 
 
 class FillQuarantined(Event, frozen=True, kw_only=True, tag="fill_quarantined"):
@@ -180,8 +272,16 @@ class FillQuarantined(Event, frozen=True, kw_only=True, tag="fill_quarantined"):
 
 
 class FeedAdvanced(Event, frozen=True, kw_only=True, tag="feed_advanced"):
-    """A message of the session feed that changed nothing else was taken note of."""
+    """A message of the session feed that changed nothing else was taken note of.
+
+    With a `request`, it said at `at` (ns) that the venue does not take this request for `child_id` just now, with this
+    `code`: it will be asked again.
+    """
 
     venue: str
     session: str
     session_sequence: int
+    child_id: str = ""
+    request: Literal["", "cancel", "amend"] = ""
+    code: str = ""
+    at: int = 0

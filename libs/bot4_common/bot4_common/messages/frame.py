@@ -11,19 +11,40 @@ from hashlib import blake2b
 
 import msgspec
 
-from bot4_common.messages import cost, execution, gateway, risk, venue
+from bot4_common.messages import breakers, cost, execution, gateway, risk, venue
 from bot4_common.messages.terms import EventId
 
 AnyEvent = (
-    gateway.PlaceOrder
+    breakers.BreakerChanged
+    | gateway.PlaceOrder
+    | gateway.PlaceList
+    | gateway.AmendOrder
+    | gateway.ReplaceOrder
     | gateway.CancelOrder
     | gateway.EngageKillSwitch
     | gateway.ResetKillSwitch
+    | gateway.SetLimits
+    | gateway.RebaseEquity
+    | gateway.SetGate
+    | gateway.RegisterStrategy
+    | gateway.RecordSignal
     | risk.OrderApproved
     | risk.OrderRefused
     | risk.OrderRepeated
+    | risk.ListApproved
+    | risk.ListRefused
+    | risk.ListEnded
+    | risk.OrderHeld
+    | risk.HeldOrderTriggered
+    | risk.HeldOrderArmed
+    | risk.HeldOrderCancelled
+    | risk.AmendApproved
+    | risk.AmendRefused
+    | risk.ReservationAmended
+    | risk.SelfTradePrevented
     | risk.CancelApproved
     | risk.CancelRefused
+    | risk.CancelFailed
     | risk.ReservationReduced
     | risk.ReservationReleased
     | risk.PositionChanged
@@ -31,13 +52,34 @@ AnyEvent = (
     | risk.StopTriggered
     | risk.KillSwitchEngaged
     | risk.KillSwitchReset
+    | risk.KillSwitchResetRefused
+    | risk.PositionFlattened
+    | risk.GuardTripped
+    | risk.LimitsChanged
+    | risk.LimitsRefused
+    | risk.MarksTaken
+    | risk.FeeBooked
+    | risk.HaltChanged
+    | risk.EquityRebased
+    | risk.CorrelationsAdopted
+    | risk.StrategyRegistered
+    | risk.SignalAccepted
+    | risk.SignalRefused
+    | risk.GateChanged
+    | risk.GateDecided
     | execution.OrderSent
+    | execution.ListSent
+    | execution.AmendSent
     | execution.CancelSent
     | execution.QuerySent
     | execution.ResendRequested
     | execution.OrderAcknowledged
     | execution.OrderRejected
     | execution.OrderFilled
+    | execution.OrderTriggered
+    | execution.OrderAmended
+    | execution.AmendRejected
+    | execution.OrderPrevented
     | execution.OrderTrimmed
     | execution.OrderCancelled
     | execution.OrderExpired
@@ -49,11 +91,18 @@ AnyEvent = (
     | venue.VenueRequestDelayed
     | venue.VenueRequestArrived
     | venue.VenueOrderEntered
+    | venue.VenueListEntered
+    | venue.VenueAmendEntered
     | venue.VenueCancelEntered
+    | venue.VenueTimePassed
     | venue.VenueOrderAccepted
     | venue.VenueOrderRejected
     | venue.VenueTraded
     | venue.VenueFilled
+    | venue.VenueOrderTriggered
+    | venue.VenueOrderAmended
+    | venue.VenueAmendRejected
+    | venue.VenueOrderPrevented
     | venue.VenueOrderTrimmed
     | venue.VenueOrderCancelled
     | venue.VenueOrderExpired
@@ -66,6 +115,8 @@ AnyEvent = (
     | venue.VenueFaultBegan
     | venue.VenueRequestCharged
     | cost.CostRecorded
+    | cost.PricesSampled
+    | cost.StatisticsPublished
 )
 
 

@@ -56,6 +56,10 @@ SessionMessage = (
     venue.VenueOrderAccepted
     | venue.VenueOrderRejected
     | venue.VenueFilled
+    | venue.VenueOrderTriggered
+    | venue.VenueOrderAmended
+    | venue.VenueAmendRejected
+    | venue.VenueOrderPrevented
     | venue.VenueOrderTrimmed
     | venue.VenueOrderCancelled
     | venue.VenueOrderExpired

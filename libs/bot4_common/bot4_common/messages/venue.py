@@ -3,8 +3,9 @@
 Events with a `session_sequence` are also what that session's client is told; it numbers them per session without a
 gap. The feed may lose, repeat or delay them (`FeedFault`), the truth does not.
 
-What enters the matching engine is an event (`VenueOrderEntered`, `VenueCancelEntered`, `VenueMarketMoved`), and so is
-what comes of it: the engine's state is the fold of the first, and the second says what it did.
+What enters the matching engine is an event (`VenueOrderEntered`, `VenueListEntered`, `VenueAmendEntered`,
+`VenueCancelEntered`, `VenueMarketMoved`, `VenueTimePassed`), and so is what comes of it: the engine's state is the fold
+of the first, and the second says what it did.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from bot4_common.messages.execution import CancelSent, OrderSent, QuerySent
-from bot4_common.messages.terms import Event, Liquidity, Order, Side
+from bot4_common.messages.execution import AmendSent, CancelSent, ListLeg, ListSent, OrderSent, QuerySent
+from bot4_common.messages.terms import Event, Liquidity, ListKind, Order, Side
 
 VenueOrderState = Literal["unknown", "open", "filled", "cancelled", "expired", "rejected"]
 # What struck a message told to a session, or a request on its way in.
@@ -25,7 +26,7 @@ class VenueRequestDelayed(Event, frozen=True, kw_only=True, tag="venue_request_d
     """A request is on its way in and reaches the matching engine at `due_at` (ns)."""
 
     session: str
-    request: OrderSent | CancelSent | QuerySent
+    request: OrderSent | ListSent | AmendSent | CancelSent | QuerySent
     due_at: int
 
 
@@ -33,7 +34,7 @@ class VenueRequestArrived(Event, frozen=True, kw_only=True, tag="venue_request_a
     """A delayed request is at the engine now."""
 
     session: str
-    request: OrderSent | CancelSent | QuerySent
+    request: OrderSent | ListSent | AmendSent | CancelSent | QuerySent
 
 
 class VenueOrderEntered(Event, frozen=True, kw_only=True, tag="venue_order_entered"):
@@ -46,11 +47,38 @@ class VenueOrderEntered(Event, frozen=True, kw_only=True, tag="venue_order_enter
     at: int
 
 
+class VenueListEntered(Event, frozen=True, kw_only=True, tag="venue_list_entered"):
+    """The matching engine takes up a list."""
+
+    session: str
+    account: str
+    list_id: str
+    kind: ListKind
+    legs: list[ListLeg]
+    at: int
+
+
+class VenueAmendEntered(Event, frozen=True, kw_only=True, tag="venue_amend_entered"):
+    """The matching engine takes up an amend. `quantity` is the new total."""
+
+    account: str
+    child_id: str
+    quantity: Decimal
+    price: Decimal | None
+    at: int
+
+
 class VenueCancelEntered(Event, frozen=True, kw_only=True, tag="venue_cancel_entered"):
     """The matching engine takes up a cancel."""
 
     account: str
     child_id: str
+    at: int
+
+
+class VenueTimePassed(Event, frozen=True, kw_only=True, tag="venue_time_passed"):
+    """Nothing enters the matching engine, but its clock goes on to `at` (ns): orders whose time is over end."""
+
     at: int
 
 
@@ -107,6 +135,52 @@ class VenueFilled(Event, frozen=True, kw_only=True, tag="venue_filled"):
     at: int
 
 
+class VenueOrderTriggered(Event, frozen=True, kw_only=True, tag="venue_order_triggered"):
+    """A stop reached its trigger."""
+
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    at: int
+
+
+class VenueOrderAmended(Event, frozen=True, kw_only=True, tag="venue_order_amended"):
+    """The order has a new total or price: by request, or because a leg of its list changed."""
+
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    quantity: Decimal
+    price: Decimal | None
+    leaves: Decimal
+    at: int
+
+
+class VenueAmendRejected(Event, frozen=True, kw_only=True, tag="venue_amend_rejected"):
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    code: str
+    at: int
+
+
+class VenueOrderPrevented(Event, frozen=True, kw_only=True, tag="venue_order_prevented"):
+    """Self-trade prevention: `quantity` of the order will not trade with `other_id`, which is of the same owner.
+    `leaves` is what is still open of it."""
+
+    session: str
+    session_sequence: int
+    account: str
+    child_id: str
+    other_id: str
+    quantity: Decimal
+    leaves: Decimal
+    at: int
+
+
 class VenueOrderTrimmed(Event, frozen=True, kw_only=True, tag="venue_order_trimmed"):
     """A reduce-only order shrank with the position it reduces: `quantity` is its new total."""
 
@@ -148,7 +222,8 @@ class VenueCancelRejected(Event, frozen=True, kw_only=True, tag="venue_cancel_re
 
 
 class VenueOrderStatus(Event, frozen=True, kw_only=True, tag="venue_order_status"):
-    """The answer to a query, in sequence with everything else the session is told."""
+    """The answer to a query, in sequence with everything else the session is told. `quantity` is the order's total as
+    it is now, zero where an order is not known or over."""
 
     session: str
     session_sequence: int
@@ -158,6 +233,8 @@ class VenueOrderStatus(Event, frozen=True, kw_only=True, tag="venue_order_status
     cumulative: Decimal
     leaves: Decimal
     at: int
+    quantity: Decimal = Decimal(0)
+    price: Decimal | None = None
 
 
 class VenueMarketMoved(Event, frozen=True, kw_only=True, tag="venue_market_moved"):
