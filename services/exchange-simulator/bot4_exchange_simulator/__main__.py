@@ -109,7 +109,9 @@ def venue(
     """With the rules that the definition names; what its stream comes to depends on nothing else."""
     profile = shipped(definition.profile)
     limits = of_profile(profile) if definition.limited else RequestLimits()
-    return Venue(definition.name, instruments, liquidity, line, profile, limits)
+    return Venue(
+        definition.name, instruments, liquidity, line, profile, limits, stops=definition.stops, lists=definition.lists
+    )
 
 
 def service(venue: Venue) -> Service[State]:

@@ -10,28 +10,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import cast
 
 import msgspec
 
 from bot4_common.decider import Emit, Heard
 from bot4_common.errors import Refused
 from bot4_common.instruments import Instrument, check
-from bot4_common.messages.execution import CancelSent, OrderSent, QuerySent, ResendRequested
+from bot4_common.messages.execution import AmendSent, CancelSent, ListSent, OrderSent, QuerySent, ResendRequested
 from bot4_common.messages.market import FaultOrdered, SessionMessage, Tick
-from bot4_common.messages.terms import Event, Side
+from bot4_common.messages.terms import Event, Order
 from bot4_common.messages.venue import (
     FaultKind,
     FeedFault,
+    VenueAmendEntered,
+    VenueAmendRejected,
     VenueCancelEntered,
     VenueCancelRejected,
     VenueFaultBegan,
     VenueFilled,
+    VenueListEntered,
     VenueMarketMoved,
     VenueOrderAccepted,
+    VenueOrderAmended,
     VenueOrderCancelled,
     VenueOrderEntered,
     VenueOrderExpired,
+    VenueOrderPrevented,
     VenueOrderRejected,
     VenueOrderStatus,
     VenueOrderTrimmed,
@@ -40,23 +45,28 @@ from bot4_common.messages.venue import (
     VenueRequestDelayed,
     VenueResent,
     VenueSessionAcknowledged,
+    VenueTimePassed,
     VenueTraded,
 )
-from bot4_common.money import ZERO
+from bot4_common.money import ZERO, is_positive
 from bot4_exchange_simulator import edge
-from bot4_exchange_simulator.engine import events
-from bot4_exchange_simulator.engine.events import TRADE
-from bot4_exchange_simulator.engine.events import Request as RefusedRequest
-from bot4_exchange_simulator.engine.orders import Order as EngineOrder
 from bot4_exchange_simulator.engine.profile import Profile
-from bot4_exchange_simulator.engine.refusals import REFUSALS
+from bot4_exchange_simulator.engine.terms import LIST_KINDS, LIST_LENGTHS
 from bot4_exchange_simulator.faults import Line, by_hand
 from bot4_exchange_simulator.faults import Request as Asks
 from bot4_exchange_simulator.feed import Feed, began, spell_of
 from bot4_exchange_simulator.limits import Asked, RequestLimits, charge, judge
 from bot4_exchange_simulator.liquidity import STEP_NS, Others
-from bot4_exchange_simulator.matching import MARKET, enter_cancel, enter_order, move_market
-from bot4_exchange_simulator.orders import Saved, State, VenueOrder, opened, restore, save
+from bot4_exchange_simulator.matching import (
+    enter_amend,
+    enter_cancel,
+    enter_list,
+    enter_order,
+    move_market,
+    pass_time,
+)
+from bot4_exchange_simulator.orders import TOLD, Saved, State, opened, restore, save
+from bot4_exchange_simulator.reports import Reports
 
 # A client's progress is taken note of every so many messages: what it has need not be kept for it.
 ACKNOWLEDGE_EVERY = 256
@@ -64,13 +74,23 @@ ACKNOWLEDGE_EVERY = 256
 DEFAULT = Profile()
 UNLIMITED = RequestLimits()
 
-Request = OrderSent | CancelSent | QuerySent
-ASKS: dict[type[Request], Asks] = {OrderSent: "place", CancelSent: "cancel", QuerySent: "query"}
+Request = OrderSent | ListSent | AmendSent | CancelSent | QuerySent
+ASKS: dict[type[Request], Asks] = {
+    OrderSent: "place",
+    ListSent: "list",
+    AmendSent: "amend",
+    CancelSent: "cancel",
+    QuerySent: "query",
+}
+
+# What keeps a request from the engine: code and message.
+Refusal = tuple[str, str]
 
 
 class Venue:
     """The decider of one venue. `liquidity` by symbol is what the rest of the market does, `line` what goes wrong,
-    `profile` the venue's rules where venues differ, and `limits` how much a session may ask."""
+    `profile` the venue's rules where venues differ, `limits` how much a session may ask, and `stops` and `lists`
+    whether it has orders that wait for a trigger, and orders that depend on each other."""
 
     def __init__(
         self,
@@ -80,6 +100,8 @@ class Venue:
         line: Line,
         profile: Profile = DEFAULT,
         limits: RequestLimits = UNLIMITED,
+        stops: bool = True,
+        lists: bool = True,
     ) -> None:
         self.name = name
         self._profile = profile
@@ -87,6 +109,9 @@ class Venue:
         self._liquidity = liquidity
         self._line = line
         self._limits = limits
+        self._stops = stops
+        self._lists = lists
+        self._reports = Reports(name, instruments)
         self._feed = Feed(name, instruments, line)
         self.told = self._feed.told
         self.pulse = self._feed.pulse
@@ -97,13 +122,20 @@ class Venue:
     def deadline(self, state: State) -> int | None:
         due = [request.due_at for request in state.delayed]
         due += [state.next_step_at[symbol] for symbol in self._liquidity]
+        expiry = state.engine.next_expiry()
+        if expiry is not None:
+            due.append(expiry)
         return min(due, default=None)
 
     # Decide
 
     def decide(self, state: State, heard: Heard, emit: Emit) -> None:
         match heard.event:
-            case OrderSent() | CancelSent() | QuerySent() as request if request.venue == self.name:
+            case OrderSent(list_id=list_id) if list_id:
+                return  # the list that follows is the request
+            case OrderSent() | ListSent() | AmendSent() | CancelSent() | QuerySent() as request if (
+                request.venue == self.name
+            ):
                 assert heard.id is not None
                 self._enter(state, heard.id.stream, request, heard.at, emit)
             case ResendRequested() as request if request.venue == self.name:
@@ -111,6 +143,7 @@ class Venue:
             case FaultOrdered() as ordered:
                 self._order_fault(state, ordered, heard.at, emit)
             case Tick() as tick:
+                self._pass_time(state, tick.at, emit)
                 self._admit(state, tick.at, emit)
                 for begun in self._feed.spells_begun(state, tick.at):
                     emit(begun)
@@ -149,7 +182,7 @@ class Venue:
         active = self._feed.active(state, session, now)
         fault = self._line.request(asks, key, session, now, active)
         if fault is not None and fault.kind in ("submit_down", "cancel_down", "reject", "reject_cancel"):
-            self._turn_away(state, session, request, fault.code, now, emit)
+            self._refuse(state, session, request, (fault.code, edge.REFUSALS[fault.code].meaning), now, emit)
             return
         if fault is not None:
             # Where the venue is down, whoever asks is not told what became of it: to us that is the same as silence.
@@ -162,20 +195,26 @@ class Venue:
             return
         self._arrive(state, session, request, now, emit)
 
-    def _turn_away(self, state: State, session: str, request: Request, code: str, now: int, emit: Emit) -> None:
-        """The edge of the venue refuses what never reaches its engine. A query that is refused is not answered."""
-        told: dict[str, Any] = {
-            "session": session,
-            "session_sequence": state.next_number(session),
-            "account": request.account,
-            "child_id": request.child_id,
-            "code": code,
-            "at": now,
-        }
-        if isinstance(request, OrderSent):
-            self._tell(state, VenueOrderRejected(message=edge.REFUSALS[code].meaning, **told), emit)
-        elif isinstance(request, CancelSent):
-            self._tell(state, VenueCancelRejected(**told), emit)
+    def _refuse(self, state: State, session: str, request: Request, refusal: Refusal, now: int, emit: Emit) -> None:
+        """Refuses what never reaches the engine, a list order by order. A query that is refused is not answered."""
+        code, message = refusal
+        refused = [leg.child_id for leg in request.legs] if isinstance(request, ListSent) else [request.child_id]
+        for child_id in refused:
+            header = state.header(session, request.account, child_id, now)
+            match request:
+                case OrderSent() | ListSent():
+                    self._tell(state, VenueOrderRejected(code=code, message=message, **header), emit)
+                case AmendSent():
+                    self._tell(state, VenueAmendRejected(code=code, **header), emit)
+                case CancelSent():
+                    self._tell(state, VenueCancelRejected(code=code, **header), emit)
+
+    def _pass_time(self, state: State, now: int, emit: Emit) -> None:
+        """14: what expires by now does so before anything else happens now."""
+        expiry = state.engine.next_expiry()
+        if expiry is not None and expiry <= now:
+            emit(VenueTimePassed(at=now))
+            self._report(state, "", now, emit)
 
     def _admit(self, state: State, now: int, emit: Emit) -> None:
         for delayed in sorted(state.delayed, key=lambda delayed: delayed.due_at):
@@ -185,172 +224,84 @@ class Venue:
             self._arrive(state, delayed.session, delayed.request, now, emit)
 
     def _arrive(self, state: State, session: str, request: Request, now: int, emit: Emit) -> None:
+        self._pass_time(state, now, emit)
         if self._limits.limits:
             asked = Asked(kind=ASKS[type(request)], session=session, account=request.account)
             verdict = judge(state.door, self._limits, asked, now)
             emit(VenueRequestCharged(session=session, account=asked.account, request=asked.kind, at=now))
             if verdict.code:
-                self._turn_away(state, session, request, verdict.code, now, emit)
+                refusal = verdict.code, edge.REFUSALS[verdict.code].meaning
+                self._refuse(state, session, request, refusal, now, emit)
                 return
-        match request:
-            case OrderSent():
-                self._order(state, session, request, now, emit)
-            case CancelSent():
-                self._cancel(state, session, request, now, emit)
-            case QuerySent():
-                self._tell(state, self._status(state, session, request, now), emit)
-
-    def _order(self, state: State, session: str, request: OrderSent, now: int, emit: Emit) -> None:
-        order, child_id = request.order, request.child_id
-        refusal = self._refusal(state, request, now)
-        if refusal is not None:
-            code, message = refusal
-            rejected = VenueOrderRejected(
-                session=session,
-                session_sequence=state.next_number(session),
-                account=request.account,
-                child_id=child_id,
-                code=code,
-                message=message,
-                at=now,
-            )
-            self._tell(state, rejected, emit)
+        if isinstance(request, QuerySent):
+            self._tell(state, self._status(state, session, request, now), emit)
             return
-        emit(VenueOrderEntered(session=session, account=request.account, child_id=child_id, order=order, at=now))
+        flaw = self._flaw(state, request, now)
+        if flaw is not None:
+            self._refuse(state, session, request, flaw, now, emit)
+            return
+        emit(_entered(session, request, now))
         self._report(state, session, now, emit)
 
-    def _refusal(self, state: State, request: OrderSent, now: int) -> tuple[str, str] | None:
-        """What keeps a request from the engine: code and message."""
-        if now > request.expires_at:
-            return "REQUEST_EXPIRED", "the request came after its receive window"
-        if request.child_id in state.live or request.child_id in state.finished:
+    def _flaw(self, state: State, request: OrderSent | ListSent | AmendSent | CancelSent, now: int) -> Refusal | None:
+        """What keeps a request from the engine."""
+        match request:
+            case CancelSent():
+                return _not_live(state, request.child_id)
+            case _ if now > request.expires_at:
+                return "REQUEST_EXPIRED", "the request came after its receive window"
+            case AmendSent():
+                return _not_live(state, request.child_id) or _amend_flaw(request)
+            case ListSent():
+                return self._list_flaw(state, request)
+        if state.knows(request.child_id):
             return "DUPLICATE_ORDER", "the client order id was used before"
+        return self._order_flaw(request.order)
+
+    def _order_flaw(self, order: Order) -> Refusal | None:
+        if not self._stops and order.type not in ("limit", "market"):
+            return "ORDER_TYPE_UNKNOWN", "the venue has no orders that wait for a trigger"
         try:
-            check(request.order, self._instruments)
+            check(order, self._instruments)
         except Refused as refused:
             return refused.code, ", ".join(f"{name}={value}" for name, value in refused.details.items())
         return None
 
-    def _cancel(self, state: State, session: str, request: CancelSent, now: int, emit: Emit) -> None:
-        child_id = request.child_id
-        if child_id in state.live:
-            emit(VenueCancelEntered(account=request.account, child_id=child_id, at=now))
-            self._report(state, session, now, emit)
-            return
-        rejected = VenueCancelRejected(
-            session=session,
-            session_sequence=state.next_number(session),
-            account=request.account,
-            child_id=child_id,
-            code="ORDER_IS_OVER" if child_id in state.finished else "UNKNOWN_ORDER",
-            at=now,
-        )
-        self._tell(state, rejected, emit)
+    def _list_flaw(self, state: State, request: ListSent) -> Refusal | None:
+        if not self._lists:
+            return "LISTS_UNKNOWN", "the venue has no orders that depend on each other"
+        ids = {leg.child_id for leg in request.legs}
+        if request.list_id in state.lists or len(ids) < len(request.legs) or any(map(state.knows, ids)):
+            return "DUPLICATE_ORDER", "the id of the list, or of an order of it, was used before"
+        length = LIST_LENGTHS[LIST_KINDS[request.kind]]
+        if len(request.legs) != length:
+            return "LIST_LEGS_DIFFER", f"this kind of list has {length} orders"
+        return next((flaw for leg in request.legs if (flaw := self._order_flaw(leg.order))), None)
 
     def _status(self, state: State, session: str, request: QuerySent, now: int) -> VenueOrderStatus:
-        told: dict[str, Any] = {
-            "session": session,
-            "session_sequence": state.next_number(session),
-            "account": request.account,
-            "child_id": request.child_id,
-            "at": now,
-        }
+        header = state.header(session, request.account, request.child_id, now)
         live = state.live.get(request.child_id)
         if live is not None:
-            return VenueOrderStatus(state="open", cumulative=live.cumulative, leaves=live.leaves, **told)
+            return VenueOrderStatus(
+                state="open",
+                cumulative=live.cumulative,
+                leaves=live.leaves,
+                quantity=live.quantity,
+                price=live.order.price,
+                **header,
+            )
         finished = state.finished.get(request.child_id)
         if finished is not None:
-            return VenueOrderStatus(state=finished.state, cumulative=finished.cumulative, leaves=ZERO, **told)
-        return VenueOrderStatus(state="unknown", cumulative=ZERO, leaves=ZERO, **told)
+            return VenueOrderStatus(state=finished.state, cumulative=finished.cumulative, leaves=ZERO, **header)
+        return VenueOrderStatus(state="unknown", cumulative=ZERO, leaves=ZERO, **header)
 
     def _report(self, state: State, session: str, now: int, emit: Emit) -> None:
-        """Tells, one after the other, what the engine has just said. `session` is where the request came from."""
-        for kind, subject, other, quantity, price, text in state.happened:
-            if isinstance(subject, RefusedRequest):
-                if subject.account != MARKET:
-                    self._refused(state, session, subject, text, now, emit)
-            elif kind == TRADE:
-                assert other is not None
-                self._traded(state, subject, other, quantity, price, now, emit)
-            elif subject.account.name != MARKET:
-                lots = self._instruments[subject.market.symbol].quantity(quantity)
-                self._changed(state, kind, subject.id, lots, text, now, emit)
-
-    def _refused(self, state: State, session: str, request: RefusedRequest, code: str, now: int, emit: Emit) -> None:
-        order = state.live.get(request.id)
-        told: dict[str, Any] = {"account": request.account, "child_id": request.id, "at": now}
-        if order is None or request.do == "cancel":
-            number = state.next_number(session)
-            self._tell(state, VenueCancelRejected(session=session, session_sequence=number, code=code, **told), emit)
-            return
-        told |= {"session": order.session, "session_sequence": state.next_number(order.session)}
-        self._tell(state, VenueOrderRejected(code=code, message=REFUSALS[code].venue_message, **told), emit)
-
-    def _changed(
-        self, state: State, kind: int, child_id: str, quantity: Decimal, reason: str, now: int, emit: Emit
-    ) -> None:
-        """What is told of one order alone. Other kinds of news are of orders that no client can send."""
-        order = state.live[child_id]
-        told: dict[str, Any] = {
-            "session": order.session,
-            "session_sequence": state.next_number(order.session),
-            "account": order.account,
-            "child_id": child_id,
-            "at": now,
-        }
-        match kind:
-            case events.ACCEPTED:
-                id = f"{self.name}-{state.accepted + 1}"
-                self._tell(state, VenueOrderAccepted(venue_order_id=id, order=order.order, **told), emit)
-            case events.TRIMMED:
-                self._tell(state, VenueOrderTrimmed(quantity=quantity, **told), emit)
-            case events.CANCELLED:
-                self._tell(state, VenueOrderCancelled(quantity=quantity, reason=reason, **told), emit)
-            case events.EXPIRED:
-                self._tell(state, VenueOrderExpired(quantity=quantity, reason=reason, **told), emit)
-
-    def _traded(
-        self, state: State, taker: EngineOrder, maker: EngineOrder, lots: int, ticks: int, now: int, emit: Emit
-    ) -> None:
-        instrument, side = self._instruments[taker.market.symbol], _side(taker)
-        trade = VenueTraded(
-            symbol=instrument.symbol,
-            trade_id=f"{self.name}-{state.traded + 1}",
-            price=instrument.price(ticks),
-            quantity=instrument.quantity(lots),
-            maker_id=maker.id,
-            maker_account=maker.account.name,
-            taker_id=taker.id,
-            taker_account=taker.account.name,
-            taker_side=side,
-            at=now,
-        )
-        emit(trade)
-        for order in (maker, taker):
-            if order.account.name != MARKET:
-                self._fill(state, trade, order.id, state.live[order.id], _side(order), emit)
-
-    def _fill(self, state: State, trade: VenueTraded, child_id: str, order: VenueOrder, side: Side, emit: Emit) -> None:
-        """Tells one of the two clients of a trade its side of it."""
-        self._tell(
-            state,
-            VenueFilled(
-                session=order.session,
-                session_sequence=state.next_number(order.session),
-                account=order.account,
-                child_id=child_id,
-                trade_id=trade.trade_id,
-                symbol=trade.symbol,
-                side=side,
-                price=trade.price,
-                quantity=trade.quantity,
-                cumulative=order.cumulative + trade.quantity,
-                leaves=order.leaves - trade.quantity,
-                liquidity="taker" if child_id == trade.taker_id else "maker",
-                at=trade.at,
-            ),
-            emit,
-        )
+        """Says, one after the other, what came of the last command. `session` is where the request came from."""
+        for event in self._reports.happened(state, session, now):
+            if isinstance(event, VenueTraded):
+                emit(event)
+            else:
+                self._tell(state, event, emit)
 
     def _tell(self, state: State, message: SessionMessage, emit: Emit) -> None:
         """Tells a session something, and draws what will go wrong on the way."""
@@ -384,7 +335,7 @@ class Venue:
     def evolve(self, state: State, event: Event) -> None:
         match event:
             case VenueOrderEntered():
-                state.enter(event)
+                state.enter(event, event.child_id, event.order)
                 enter_order(state.engine, self._instruments[event.order.symbol], event)
                 state.collect()
             case VenueCancelEntered():
@@ -427,8 +378,23 @@ class Venue:
             case VenueRequestCharged():
                 asked = Asked(kind=event.request, session=event.session, account=event.account)
                 charge(state.door, self._limits, asked, event.at)
-        if isinstance(event, SessionMessage):
-            state.tell(event)
+            case VenueListEntered():
+                state.enter_list(event)
+                enter_list(state.engine, self._instruments, event)
+                state.collect()
+            case VenueAmendEntered():
+                instrument = self._instruments[state.live[event.child_id].order.symbol]
+                enter_amend(state.engine, instrument, event)
+                state.collect()
+            case VenueTimePassed():
+                pass_time(state.engine, event.at)
+                state.collect()
+            case VenueOrderAmended():
+                state.amend(event)
+            case VenueOrderPrevented():
+                state.live[event.child_id].prevented += event.quantity
+        if type(event) in TOLD:
+            state.tell(cast(SessionMessage, event))
 
     # Snapshots
 
@@ -439,8 +405,40 @@ class Venue:
         return restore(msgspec.json.decode(data, type=Saved), self._profile, self._instruments)
 
 
-def _side(order: EngineOrder) -> Side:
-    return "buy" if order.buy else "sell"
+def _entered(session: str, request: OrderSent | ListSent | AmendSent | CancelSent, now: int) -> Event:
+    """The command for the engine."""
+    account, child_id = request.account, request.child_id
+    match request:
+        case OrderSent():
+            return VenueOrderEntered(session=session, account=account, child_id=child_id, order=request.order, at=now)
+        case ListSent():
+            return VenueListEntered(
+                session=session,
+                account=account,
+                list_id=request.list_id,
+                kind=request.kind,
+                legs=request.legs,
+                at=now,
+            )
+        case AmendSent():
+            return VenueAmendEntered(
+                account=account, child_id=child_id, quantity=request.quantity, price=request.price, at=now
+            )
+        case CancelSent():
+            return VenueCancelEntered(account=account, child_id=child_id, at=now)
+
+
+def _not_live(state: State, child_id: str) -> Refusal | None:
+    if child_id in state.live:
+        return None
+    return "ORDER_IS_OVER" if child_id in state.finished else "UNKNOWN_ORDER", ""
+
+
+def _amend_flaw(request: AmendSent) -> Refusal | None:
+    """A number that cannot be computed with. Whether it fits the order, the engine says."""
+    if is_positive(request.quantity) and (request.price is None or is_positive(request.price)):
+        return None
+    return "BAD_FIELD", ""
 
 
 def _written(instrument: Instrument, quotes: list[tuple[int, int]]) -> list[tuple[Decimal, Decimal]]:

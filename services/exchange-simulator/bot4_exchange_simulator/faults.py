@@ -238,13 +238,15 @@ class RequestFault(NamedTuple):
     code: str = ""
 
 
-# What a client can ask of a venue. An amend adds to what stands in the book, so it goes where orders go.
-Request = Literal["place", "amend", "cancel", "query"]
+# What a client can ask of a venue. An amend may add to what stands in the book, so it goes where orders and lists go.
+Request = Literal["place", "list", "amend", "cancel", "query"]
 
 # Which faults refuse which requests, in this order, and the code they are refused with.
+_PLACING: Final = (RequestFault("submit_down", "SUBMIT_DOWN"), RequestFault("reject", "VENUE_BUSY"))
 REFUSING: Final[Mapping[Request, tuple[RequestFault, ...]]] = {
-    "place": (RequestFault("submit_down", "SUBMIT_DOWN"), RequestFault("reject", "VENUE_BUSY")),
-    "amend": (RequestFault("submit_down", "SUBMIT_DOWN"), RequestFault("reject", "VENUE_BUSY")),
+    "place": _PLACING,
+    "list": _PLACING,
+    "amend": _PLACING,
     "cancel": (RequestFault("cancel_down", "CANCEL_DOWN"), RequestFault("reject_cancel", "VENUE_BUSY")),
     "query": (),
 }
@@ -256,6 +258,8 @@ class Line:
     def __init__(self, seed: int, profile: LineProfile) -> None:
         self._seed = seed
         self._profile = profile
+        # Whether nothing strikes but while a spell lasts: the short way of a line without faults.
+        self._calm = not any(getattr(profile, kind) for kind in KINDS)
         self._latency = Latency(seed, profile.latency)
         self._drawn: dict[tuple[str, int], tuple[Spell, ...]] = {}
 
@@ -284,7 +288,7 @@ class Line:
         self, kind: Literal["disconnect", "reconnect_storm", "stale_book"], what: str, session: str, now: int
     ) -> Spell | None:
         """The spell that a message to a session, or the requote of a symbol (`session` is empty), begins. Few do."""
-        if not self._strikes(kind, what, ()):
+        if self._calm or not self._strikes(kind, what, ()):
             return None
         lasts = self._draws("begun", kind, what)
         until = now + _lasting_ns(lasts, self._profile.spell_s_median, self._profile.spell_sigma)
@@ -331,6 +335,8 @@ class Line:
 
     def message(self, session: str, number: int, now: int, active: Sequence[Spell]) -> MessageFault | None:
         """What happens to message `number` of a session's feed."""
+        if self._calm and not active:
+            return None
         name = f"{session}/{number}"
         if self.cut_until(session, now, active) > now:
             return MessageFault("disconnect")
@@ -345,6 +351,8 @@ class Line:
 
     def request(self, asks: Request, name: str, session: str, now: int, active: Sequence[Spell]) -> RequestFault | None:
         """What happens to a request; `name` tells it from every other."""
+        if self._calm and not active:
+            return None
         if self.cut_until(session, now, active) > now:
             return RequestFault("disconnect")
         if self.drops_request(name, active):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bot4_common import streams
 from bot4_common.decider import Outgoing
@@ -13,7 +13,7 @@ from bot4_common.messages.market import SessionHeartbeat, SessionMessage, Spoken
 from bot4_common.messages.terms import Event
 from bot4_common.messages.venue import FeedFault, VenueFaultBegan, VenueMarketMoved, VenueResent
 from bot4_exchange_simulator.faults import Line, Spell
-from bot4_exchange_simulator.orders import State
+from bot4_exchange_simulator.orders import TOLD, State
 
 # Spells that a message may begin.
 BEGUN_BY_A_MESSAGE: tuple[Literal["disconnect", "reconnect_storm"], ...] = ("disconnect", "reconnect_storm")
@@ -41,8 +41,9 @@ class Feed:
         fault = self._line.message(session, number, now, self.active(state, session, now))
         if fault is not None:
             yield FeedFault(session=session, session_sequence=number, kind=fault.kind, delay_ns=fault.delay_ns)
+        key = _key(message)
         for kind in BEGUN_BY_A_MESSAGE:
-            spell = self._line.begins(kind, _key(message), session, now)
+            spell = self._line.begins(kind, key, session, now)
             if spell is not None:
                 yield began(spell)
 
@@ -69,9 +70,10 @@ class Feed:
                 if isinstance(event, FeedFault)
             }
             for event in decision.events:
-                if isinstance(event, SessionMessage):
-                    fault = faults.get((event.session, event.session_sequence))
-                    yield from self._delivered(state, event, decision.trace, fault)
+                if type(event) in TOLD:
+                    message = cast(SessionMessage, event)
+                    fault = faults.get((message.session, message.session_sequence))
+                    yield from self._delivered(state, message, decision.trace, fault)
                 elif isinstance(event, VenueResent):
                     yield from self._repeated(state, event)
                 elif isinstance(event, VenueMarketMoved):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bot4_common.instruments import Instrument
 from bot4_common.messages.market import Quote, SessionMessage
 from bot4_common.messages.terms import Order
-from bot4_common.messages.venue import VenueOrderEntered, VenueOrderState, VenueRequestDelayed
+from bot4_common.messages.venue import (
+    VenueListEntered,
+    VenueOrderAmended,
+    VenueOrderEntered,
+    VenueOrderState,
+    VenueRequestDelayed,
+)
 from bot4_common.money import ZERO
 from bot4_exchange_simulator.engine.engine import Engine
 from bot4_exchange_simulator.engine.events import Event as EngineEvent
@@ -22,24 +28,31 @@ from bot4_exchange_simulator.faults import Spell, held_after
 from bot4_exchange_simulator.limits import Door
 from bot4_exchange_simulator.matching import admit_market, list_instruments
 
-# Finished orders are remembered this long, in orders, for queries and against a second acceptance of the same id.
+# What a session is told. A set is asked in one look, a union member by member, and every event is asked.
+TOLD: Final = frozenset(SessionMessage.__args__)
+
+# Finished orders are remembered this long, in orders, for queries and against a second acceptance of the same id. As
+# many lists are, so that no id of one is taken twice.
 FINISHED_KEPT = 20_000
 
 
 class VenueOrder(msgspec.Struct, kw_only=True):
-    """A client's order that is not over. `quantity` is its total, as asked and trimmed since; in base."""
+    """A client's order that is not over. `order` is as asked, at the price it has by now; `quantity` is its total, as
+    asked, amended and trimmed since. Quantities are in base."""
 
     session: str
     account: str
     order: Order
     quantity: Decimal
     cumulative: Decimal = ZERO
+    # What self-trade prevention took.
+    prevented: Decimal = ZERO
     # Empty until it is accepted.
     venue_order_id: str = ""
 
     @property
     def leaves(self) -> Decimal:
-        return self.quantity - self.cumulative
+        return self.quantity - self.cumulative - self.prevented
 
 
 class Finished(msgspec.Struct):
@@ -66,6 +79,8 @@ class State:
         self.next_step_at: dict[str, int] = dict.fromkeys(engine.markets, 0)
         self.live: dict[str, VenueOrder] = {}
         self.finished: dict[str, Finished] = {}
+        # The legs' ids by the id of their list, over or not.
+        self.lists: dict[str, list[str]] = {}
         self.sessions: dict[str, Session] = {}
         self.delayed: list[VenueRequestDelayed] = []
         # When the market first and last took a step (ns).
@@ -83,8 +98,13 @@ class State:
     def session(self, name: str) -> Session:
         return self.sessions.get(name) or Session()
 
-    def next_number(self, session: str) -> int:
-        return self.session(session).sequence + 1
+    def header(self, session: str, account: str, child_id: str, at: int) -> dict[str, Any]:
+        """What every message to a session says, the next number of its feed among it."""
+        number = self.session(session).sequence + 1
+        return {"session": session, "session_sequence": number, "account": account, "child_id": child_id, "at": at}
+
+    def knows(self, child_id: str) -> bool:
+        return child_id in self.live or child_id in self.finished
 
     def quote(self, venue: str, instrument: Instrument, now: int) -> Quote | None:
         """The top of the book; none while a side is empty."""
@@ -122,10 +142,21 @@ class State:
         """What the engine has just said is what happened last."""
         self.happened, self.engine.events = self.engine.events, []
 
-    def enter(self, entered: VenueOrderEntered) -> None:
-        self.live[entered.child_id] = VenueOrder(
-            session=entered.session, account=entered.account, order=entered.order, quantity=entered.order.quantity
+    def enter(self, entered: VenueOrderEntered | VenueListEntered, child_id: str, order: Order) -> None:
+        self.live[child_id] = VenueOrder(
+            session=entered.session, account=entered.account, order=order, quantity=order.quantity
         )
+
+    def enter_list(self, entered: VenueListEntered) -> None:
+        for leg in entered.legs:
+            self.enter(entered, leg.child_id, leg.order)
+        _forget_oldest(self.lists)
+        self.lists[entered.list_id] = [leg.child_id for leg in entered.legs]
+
+    def amend(self, amended: VenueOrderAmended) -> None:
+        order = self.live[amended.child_id]
+        order.order = msgspec.structs.replace(order.order, price=amended.price)
+        order.quantity = amended.quantity
 
     def accept(self, child_id: str, venue_order_id: str) -> None:
         self.accepted += 1
@@ -154,9 +185,13 @@ class State:
             self._remember(child_id, Finished("rejected", ZERO))
 
     def _remember(self, child_id: str, finished: Finished) -> None:
-        if len(self.finished) >= FINISHED_KEPT:
-            del self.finished[next(iter(self.finished))]
+        _forget_oldest(self.finished)
         self.finished[child_id] = finished
+
+
+def _forget_oldest(remembered: dict[str, Any]) -> None:
+    if len(remembered) >= FINISHED_KEPT:
+        del remembered[next(iter(remembered))]
 
 
 class Saved(msgspec.Struct):
@@ -176,6 +211,7 @@ class Saved(msgspec.Struct):
     door: Door
     accepted: int
     traded: int
+    lists: dict[str, list[str]] = {}
 
 
 def save(state: State) -> Saved:

@@ -7,14 +7,37 @@ from typing import Any
 
 import msgspec
 import pytest
+from client import (
+    ACCEPTED,
+    COIN,
+    ENTERED,
+    ENTRY,
+    SESSION,
+    SLOW,
+    TAPE,
+    TRADED,
+    buy,
+    cancel,
+    filled,
+    given,
+    position,
+    positions,
+    query,
+    queue,
+    rejected,
+    resting,
+    sell,
+    step,
+    trimmed,
+    venue,
+)
 
 from bot4_common.decider import encode_state
-from bot4_common.given import MILLISECOND, NOON, SECOND, Expected, Scenario, event
-from bot4_common.instruments import Instrument
-from bot4_common.messages.execution import CancelSent, FeedAdvanced, OrderSent, QuerySent, ResendRequested
+from bot4_common.given import MILLISECOND, NOON, SECOND, Scenario, event
+from bot4_common.messages.execution import FeedAdvanced, OrderSent, ResendRequested
 from bot4_common.messages.frame import Decision, Frame
 from bot4_common.messages.market import FaultOrdered, Quote, SessionHeartbeat, Spoken, Tick
-from bot4_common.messages.terms import Event, Order, OrderType, Side, TimeInForce
+from bot4_common.messages.terms import Event
 from bot4_common.messages.venue import (
     FeedFault,
     VenueCancelEntered,
@@ -26,9 +49,7 @@ from bot4_common.messages.venue import (
     VenueOrderCancelled,
     VenueOrderEntered,
     VenueOrderExpired,
-    VenueOrderRejected,
     VenueOrderStatus,
-    VenueOrderTrimmed,
     VenueRequestArrived,
     VenueRequestCharged,
     VenueRequestDelayed,
@@ -46,89 +67,6 @@ from bot4_exchange_simulator.limits import Limit, RequestLimits
 from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
 from bot4_exchange_simulator.matching import MARKET
 from bot4_exchange_simulator.orders import FINISHED_KEPT, State
-from bot4_exchange_simulator.tape import Print, Tape
-
-SESSION = "EXECUTION_0"
-COIN = Instrument(
-    symbol="COIN",
-    base="COIN",
-    quote="CASH",
-    tick=Decimal(1),
-    lot=Decimal(1),
-    quantity_min=Decimal(2),
-    quantity_max=Decimal(1_000),
-    notional_min=Decimal(50),
-)
-# Sellers take two lots in every step, so the market stands at 100 / 101.
-TAPE = Tape(tuple(Print(step * STEP_NS, Decimal(100), Decimal(2), "sell") for step in range(10)))
-
-ENTRY = Leg(median_ms=5.0)
-ACCEPTED = event(VenueOrderAccepted)
-ENTERED = event(VenueOrderEntered)
-TRADED = event(VenueTraded)
-
-
-def venue(profile: LineProfile = PERFECT, market: bool = False) -> Venue:
-    liquidity = {"COIN": Liquidity(TAPE, COIN.tick, COIN.lot, seed=1)} if market else {}
-    return Venue("sim", {"COIN": COIN}, liquidity, Line(1, profile))
-
-
-def given(*requests: Event, profile: LineProfile = PERFECT, market: bool = False) -> Scenario[State]:
-    """A venue that has heard these requests; nobody else is there, unless there is a market."""
-    return Scenario(venue(profile, market), stream=SESSION).when(*requests)
-
-
-def order(
-    id: str,
-    side: Side,
-    quantity: str,
-    price: str | None = None,
-    account: str = "ann",
-    time_in_force: TimeInForce = "gtc",
-    post_only: bool = False,
-    reduce_only: bool = False,
-    symbol: str = "COIN",
-    expires_at: int = NOON + SECOND,
-) -> OrderSent:
-    type: OrderType = "limit" if price else "market"
-    return OrderSent(
-        order_id=id,
-        child_id=id,
-        account=account,
-        venue="sim",
-        order=Order(
-            client_order_id=id,
-            symbol=symbol,
-            side=side,
-            type=type,
-            quantity=Decimal(quantity),
-            strategy="s",
-            price=Decimal(price) if price else None,
-            time_in_force=time_in_force,
-            post_only=post_only,
-            reduce_only=reduce_only,
-        ),
-        bid=Decimal(99),
-        ask=Decimal(101),
-        sent_at=NOON,
-        expires_at=expires_at,
-    )
-
-
-def buy(id: str, quantity: str, price: str | None = None, **rest: Any) -> OrderSent:
-    return order(id, "buy", quantity, price, **rest)
-
-
-def sell(id: str, quantity: str, price: str | None = None, **rest: Any) -> OrderSent:
-    return order(id, "sell", quantity, price, **rest)
-
-
-def cancel(id: str, sent_at: int = NOON) -> CancelSent:
-    return CancelSent(order_id=id, child_id=id, account="ann", venue="sim", sent_at=sent_at)
-
-
-def query(id: str) -> QuerySent:
-    return QuerySent(order_id=id, child_id=id, account="ann", venue="sim", sent_at=NOON)
 
 
 def resend(number: int, venue: str = "sim") -> ResendRequested:
@@ -138,50 +76,6 @@ def resend(number: int, venue: str = "sim") -> ResendRequested:
 def received(number: int, venue: str = "sim") -> FeedAdvanced:
     """Execution has taken note of this much of the feed."""
     return FeedAdvanced(venue=venue, session=SESSION, session_sequence=number)
-
-
-def step(scenario: Scenario[State]) -> Scenario[State]:
-    scenario.after(STEP_NS)
-    return scenario.when(Tick(at=scenario.now))
-
-
-def filled(id: str, quantity: str, cumulative: str, leaves: str, **fields: object) -> Expected:
-    return event(VenueFilled, child_id=id, quantity=quantity, cumulative=cumulative, leaves=leaves, **fields)
-
-
-def rejected(id: str, code: str) -> Expected:
-    return event(VenueOrderRejected, child_id=id, code=code)
-
-
-def trimmed(id: str, quantity: str) -> Expected:
-    return event(VenueOrderTrimmed, child_id=id, quantity=quantity)
-
-
-def position(scenario: Scenario[State], account: str) -> int:
-    return positions(scenario).get(account, 0)
-
-
-def positions(scenario: Scenario[State]) -> dict[str, int]:
-    """Lots by account, of all but the rest of the market."""
-    accounts = scenario.state.engine.accounts.values()
-    held = {account.name: account.holdings["COIN"].net for account in accounts if "COIN" in account.holdings}
-    return {name: lots for name, lots in held.items() if lots and name != MARKET}
-
-
-def queue(scenario: Scenario[State]) -> list[tuple[str, int]]:
-    """Who rests, and with how many lots: bids first, the best price first."""
-    return resting(scenario.state)
-
-
-def resting(state: State) -> list[tuple[str, int]]:
-    market, found = state.engine.markets["COIN"], []
-    for side in (market.bids, market.asks):
-        for key in reversed(side.keys):
-            order = side.levels[key].front
-            while order is not None:
-                found.append((order.id, order.leaves))
-                order = order.behind
-    return found
 
 
 # Orders
@@ -491,7 +385,7 @@ def test_behind_time_the_market_takes_one_step_not_all_it_missed() -> None:
 
 
 def test_a_delayed_request_arrives_when_it_is_due() -> None:
-    slow = given(buy("b", "5", "100"), profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)))
+    slow = given(buy("b", "5", "100"), profile=SLOW)
     slow.then(event(VenueRequestDelayed, session=SESSION))
     due_at = slow.decider.deadline(slow.state)
     assert due_at is not None and due_at > NOON
@@ -501,9 +395,7 @@ def test_a_delayed_request_arrives_when_it_is_due() -> None:
 
 
 def test_the_venue_wakes_for_whatever_is_due_first() -> None:
-    slow = given(profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)), market=True).when(
-        Tick(at=NOON), buy("b", "5", "100")
-    )
+    slow = given(profile=SLOW, market=True).when(Tick(at=NOON), buy("b", "5", "100"))
     due_at = slow.state.delayed[0].due_at
     assert slow.decider.deadline(slow.state) == due_at
     slow.when(Tick(at=due_at))
@@ -513,7 +405,7 @@ def test_the_venue_wakes_for_whatever_is_due_first() -> None:
 def test_delayed_requests_arrive_in_the_order_they_are_due() -> None:
     slow = given(
         *(buy(f"{number}", "5", "100") for number in range(20)),
-        profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)),
+        profile=SLOW,
     )
     slow.after(60 * MILLISECOND).when(Tick(at=slow.now))
     arrived = [each.child_id for each in slow.said if isinstance(each, VenueOrderAccepted)]
@@ -522,14 +414,12 @@ def test_delayed_requests_arrive_in_the_order_they_are_due() -> None:
 
 
 def test_a_request_too_long_on_its_way_is_rejected() -> None:
-    slow = given(
-        buy("b", "5", "100", expires_at=NOON), profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY))
-    )
+    slow = given(buy("b", "5", "100", expires_at=NOON), profile=SLOW)
     slow.after(SECOND).when(Tick(at=slow.now)).then(event(VenueRequestArrived), rejected("b", "REQUEST_EXPIRED"))
 
 
 def test_the_same_cancel_twice_under_way_arrives_twice() -> None:
-    slow = given(cancel("b"), cancel("b"), profile=LineProfile(latency=LatencyProfile(entry=ENTRY, cancel=ENTRY)))
+    slow = given(cancel("b"), cancel("b"), profile=SLOW)
     slow.after(SECOND).when(Tick(at=slow.now)).then(
         event(VenueRequestArrived), event(VenueCancelRejected), event(VenueRequestArrived), event(VenueCancelRejected)
     )

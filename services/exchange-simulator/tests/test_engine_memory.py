@@ -59,6 +59,20 @@ def test_expiries_of_orders_that_are_gone_are_forgotten() -> None:
     assert engine.engine._stale == 0
 
 
+def test_the_next_expiry_is_that_of_an_order_that_lives() -> None:
+    engine = venue()
+    assert engine.engine.next_expiry() is None
+    for id, expire_at in (("late", 5_000), ("soon", 1_000), ("sooner", 900)):
+        place(engine, "ann", id, "buy", 1, time_in_force="gtd", expire_at=expire_at)
+    assert engine.engine.next_expiry() == 900
+    cancel(engine, "ann", "soon")
+    cancel(engine, "ann", "sooner")
+    assert engine.engine.next_expiry() == 5_000
+    assert (len(engine.engine._expiries), engine.engine._stale) == (1, 0)
+    cancel(engine, "ann", "late")
+    assert engine.engine.next_expiry() is None
+
+
 def test_lists_that_are_over_are_forgotten() -> None:
     engine = venue()
     leg = {"symbol": SYMBOL, "side": "sell", "type": "limit", "quantity": "1"}

@@ -138,13 +138,13 @@ def test_a_message_has_one_fault_and_the_greatest_comes_first() -> None:
 @pytest.mark.parametrize(
     ("kind", "refused", "code"),
     [
-        ("submit_down", ("place", "amend"), "SUBMIT_DOWN"),
+        ("submit_down", ("place", "list", "amend"), "SUBMIT_DOWN"),
         ("cancel_down", ("cancel",), "CANCEL_DOWN"),
-        ("reject", ("place", "amend"), "VENUE_BUSY"),
+        ("reject", ("place", "list", "amend"), "VENUE_BUSY"),
         ("reject_cancel", ("cancel",), "VENUE_BUSY"),
-        ("down", ("place", "amend", "cancel", "query"), "VENUE_UNAVAILABLE"),
-        ("drop_request", ("place", "amend", "cancel", "query"), ""),
-        ("disconnect", ("place", "amend", "cancel", "query"), ""),
+        ("down", ("place", "list", "amend", "cancel", "query"), "VENUE_UNAVAILABLE"),
+        ("drop_request", ("place", "list", "amend", "cancel", "query"), ""),
+        ("disconnect", ("place", "list", "amend", "cancel", "query"), ""),
         ("drop", (), ""),
     ],
 )

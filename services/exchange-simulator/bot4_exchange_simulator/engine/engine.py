@@ -181,6 +181,16 @@ class Engine:
         if self._elects_quotes:
             self._settle()
 
+    def next_expiry(self) -> int | None:
+        """When `advance` next ends an order (ns); None: at no time, as things stand."""
+        expiries = self._expiries
+        while expiries and expiries[0][2].where == GONE:
+            heappop(expiries)
+            self._stale -= 1
+        if not expiries:
+            return None
+        return expiries[0][0] if self._expires_before else expiries[0][0] + 1
+
     # Placing.
 
     def place(self, order: Order) -> None:
