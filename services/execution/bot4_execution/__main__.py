@@ -10,7 +10,8 @@ from bot4_common.messages.terms import FIRST_VENUE
 from bot4_common.process import load_venues, run
 from bot4_common.service import Service
 from bot4_common.settings import Settings, read
-from bot4_execution.domain import Execution, State
+from bot4_execution.domain import Execution
+from bot4_execution.state import State
 
 
 def service(venues: Sequence[str] = (FIRST_VENUE,)) -> Service[State]:

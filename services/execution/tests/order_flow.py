@@ -12,16 +12,18 @@ from bot4_common.decider import Decider, Heard, encode_state
 from bot4_common.given import MILLISECOND, NOON, decision, folded
 from bot4_common.instruments import Instrument
 from bot4_common.messages.frame import Decision, Frame
+from bot4_common.messages.limits import AccountLimits, LimitsDocument, OrderLimits
 from bot4_common.messages.market import Quote, SessionHeartbeat, Tick
-from bot4_common.messages.terms import Event, EventId, Side
+from bot4_common.messages.terms import Event, EventId, Prevention, Side
+from bot4_common.venues import load
 from bot4_exchange_simulator.domain import Venue
+from bot4_exchange_simulator.engine.profile import Profile
 from bot4_exchange_simulator.faults import PERFECT, Line, LineProfile
 from bot4_exchange_simulator.latency import LatencyProfile, Leg
 from bot4_exchange_simulator.liquidity import STEP_NS, Liquidity
 from bot4_exchange_simulator.tape import Print, Tape
 from bot4_execution.domain import Execution
 from bot4_risk.domain import Risk
-from bot4_risk.limits import Limits
 
 SYMBOL = "COIN-CASH"
 COIN = Instrument(
@@ -34,7 +36,11 @@ COIN = Instrument(
     quantity_max=Decimal(1_000),
     notional_min=Decimal(1),
 )
-LIMITS = Limits(price_collar_bps=2_000, open_orders_max=12, position_notional_max=Decimal(20_000))
+# Positions of up to 20,000. Orders may meet others of the same account: the venue's own prevention is to be seen.
+LIMITS = LimitsDocument(
+    order=OrderLimits(price_collar_bps=2_000),
+    account=AccountLimits(capital=Decimal(1_000_000), open_orders_max=12, self_trade_prevention="none"),
+)
 
 # Up, down and back to where it began: far enough to pass stops on either side, with takers of a few lots.
 PATH = [*range(100, 107), *range(106, 93, -1), *range(94, 101)]
@@ -83,12 +89,19 @@ class Service:
 
 
 class OrderFlow:
-    def __init__(self, seed: int = 1, profile: LineProfile = PERFECT) -> None:
+    """`prevention` is what the venue does where orders of one account meet."""
+
+    def __init__(self, seed: int = 1, profile: LineProfile = PERFECT, prevention: Prevention = "none") -> None:
         self.now = NOON
         self.venue_decider = Venue(
-            streams.VENUE, {SYMBOL: COIN}, {SYMBOL: Liquidity(tape(), COIN.tick, COIN.lot, seed)}, Line(seed, profile)
+            streams.VENUE,
+            {SYMBOL: COIN},
+            {SYMBOL: Liquidity(tape(), COIN.tick, COIN.lot, seed)},
+            Line(seed, profile),
+            Profile(self_trade_prevention_default=prevention),
         )
-        self.risk = Service(streams.RISK, Risk(LIMITS, capacity=10_000))
+        risk = Risk(LIMITS, load([streams.VENUE]), {SYMBOL: COIN.lot}, capacity=10_000)
+        self.risk = Service(streams.RISK, risk)
         self.execution = Service(streams.EXECUTION, Execution([streams.VENUE], streams.EXECUTION))
         self.venue = Service(streams.venue(streams.VENUE), self.venue_decider)
         self.hears = {
@@ -129,7 +142,7 @@ class OrderFlow:
 
     def pass_time(self, ns: int) -> None:
         self.now += ns
-        for service in (self.venue, self.execution):
+        for service in (self.venue, self.execution, self.risk):
             deadline = service.decider.deadline(service.state)
             if deadline is not None and deadline <= self.now:
                 self._decide(service, Tick(at=self.now))

@@ -18,14 +18,17 @@ from bot4_common.messages.execution import (
     OrderExpired,
     OrderFilled,
     OrderLost,
+    OrderPrevented,
     OrderRejected,
     OrderSent,
+    OrderTriggered,
     OrderTrimmed,
     OutcomeUnknown,
     QuerySent,
 )
 from bot4_common.messages.venue import VenueFilled
-from bot4_execution.domain import FINISHED_KEPT, RECEIVE_WINDOW_NS, State
+from bot4_execution.requests import RECEIVE_WINDOW_NS
+from bot4_execution.state import FINISHED_KEPT, State
 from services.execution.tests.words import (
     ORDER,
     accepted,
@@ -36,29 +39,20 @@ from services.execution.tests.words import (
     expired,
     filled,
     given,
+    known,
+    opened,
+    prevented,
     rejected,
+    silence,
     status,
     tick,
+    triggered,
     trimmed,
 )
 
 
 def sent() -> Scenario[State]:
     return given().when(approved())
-
-
-def opened() -> Scenario[State]:
-    return sent().when(accepted(1))
-
-
-def silence(scenario: Scenario[State]) -> Scenario[State]:
-    """A second passes, and the deadline with it."""
-    scenario.after(SECOND)
-    return scenario.when(tick(scenario))
-
-
-def known(**fields: object) -> dict[str, object]:
-    return {"order_id": "1-0", "child_id": "1-0.1", "account": "ann", "venue": "sim", **fields}
 
 
 def test_an_approved_order_is_sent_with_an_end_to_its_acceptance() -> None:
@@ -80,6 +74,17 @@ def test_an_approved_order_is_sent_with_an_end_to_its_acceptance() -> None:
 def test_an_approval_heard_twice_is_sent_once() -> None:
     sent().when(approved()).then_nothing()
     opened().when(filled(2, "10", "10")).when(approved()).then_nothing()
+
+
+def test_an_order_approved_twice_is_sent_once_and_the_larger_approval_refused() -> None:
+    larger = msgspec.structs.replace(ORDER, quantity=Decimal(11))
+    twice = sent().when(approved(order=larger))
+    twice.then(event(OrderRejected, code="RUNAWAY", order_id="", child_id="1-0.2", session_sequence=0))
+    assert twice.state.live["1-0.1"].quantity == 10
+
+
+def test_what_the_venue_made_of_an_order_does_not_make_its_approval_a_second_one() -> None:
+    opened().when(trimmed(2, "7")).when(approved()).then_nothing()
 
 
 def test_an_acceptance_is_told_on() -> None:
@@ -137,6 +142,51 @@ def test_a_trim_of_an_order_that_is_over_is_only_noted() -> None:
     opened().when(cancelled(2), trimmed(3, "7")).then(event(OrderCancelled), event(FeedAdvanced))
 
 
+def test_a_trigger_is_told_on_and_the_order_goes_on() -> None:
+    fired = opened().when(triggered(2), filled(3, "4", "4"))
+    fired.then(event(OrderTriggered, **known(session_sequence=2)), event(OrderFilled))
+
+
+def test_a_trigger_of_an_order_that_is_over_is_only_noted() -> None:
+    opened().when(cancelled(2), triggered(3)).then(event(OrderCancelled), event(FeedAdvanced))
+
+
+# Prevention: original - executed - prevented = open
+
+
+def test_what_is_prevented_will_not_fill_and_the_rest_may() -> None:
+    less = opened().when(filled(2, "4", "4"), prevented(3, "1", "5"))
+    less.then(
+        event(OrderFilled),
+        event(OrderPrevented, **known(other_id="2-0.1", quantity="1", leaves="5", session_sequence=3)),
+    )
+    less.when(filled(4, "5", "9", "t2", leaves="0")).then(event(OrderFilled, leaves="0"))
+    assert less.state.finished["1-0.1"].stage == "filled"
+
+
+def test_an_order_of_which_all_is_prevented_ends_when_the_venue_says_so() -> None:
+    none_left = opened().when(prevented(2, "10", "0"), expired(3, "0"))
+    none_left.then(event(OrderPrevented, leaves="0"), event(OrderExpired, quantity="0"))
+    assert none_left.state.live == {}
+
+
+def test_a_trim_leaves_what_was_neither_filled_nor_prevented() -> None:
+    opened().when(filled(2, "4", "4"), prevented(3, "1", "5"), trimmed(4, "7")).then(
+        event(OrderFilled), event(OrderPrevented), event(OrderTrimmed, quantity="7", leaves="2")
+    )
+
+
+def test_a_fill_of_what_was_prevented_is_quarantined() -> None:
+    quarantined(opened().when(prevented(2, "1", "9")), filled(3, "10", "10", leaves="0"), "overfill: 10 of 9")
+
+
+@pytest.mark.parametrize(("quantity", "leaves"), [("11", "-1"), ("1", "8")])
+def test_a_prevention_that_does_not_add_up_is_only_noted(quantity: str, leaves: str) -> None:
+    noted = opened().when(prevented(2, quantity, leaves))
+    noted.then(event(FeedAdvanced))
+    assert noted.state.live["1-0.1"].leaves == 10
+
+
 # Cancelling
 
 
@@ -150,7 +200,7 @@ def test_a_cancel_is_sent_and_its_success_told_on() -> None:
 
 def test_a_cancel_that_the_venue_does_not_take_just_now_is_asked_for_again() -> None:
     waiting = opened().when(cancel()).when(cancel_rejected(2, "CANCEL_DOWN"))
-    waiting.then(event(FeedAdvanced, session_sequence=2))
+    waiting.then(event(FeedAdvanced, session_sequence=2, child_id="1-0.1", request="cancel", code="CANCEL_DOWN"))
     waiting.after(SECOND).when(tick(waiting)).then(event(OutcomeUnknown, request="cancel"), event(QuerySent))
     waiting.when(status(3, "open")).then(event(FeedAdvanced), event(CancelSent))
 
@@ -351,6 +401,15 @@ def sent_order() -> OrderSent:
     said = sent().said[0]
     assert isinstance(said, OrderSent)
     return said
+
+
+def test_of_refused_orders_only_so_many_are_remembered() -> None:
+    scenario = given()
+    for number in range(FINISHED_KEPT + 3):
+        refused = msgspec.structs.replace(rejection(), child_id=f"{number}-0.1", session_sequence=0)
+        scenario.decider.evolve(scenario.state, refused)
+    assert len(scenario.state.refused) == FINISHED_KEPT
+    assert next(iter(scenario.state.refused)) == "3-0.1"
 
 
 def rejection() -> OrderRejected:

@@ -20,8 +20,8 @@ from bot4_common.messages.execution import (
     QuerySent,
 )
 from bot4_common.messages.terms import Event
-from bot4_execution.domain import State
 from bot4_execution.lifecycle import AT_VENUE, LIFE, OVER, News, Stage
+from bot4_execution.state import State
 from services.execution.tests.words import (
     accepted,
     approved,

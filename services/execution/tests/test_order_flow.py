@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from random import Random
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 
 from bot4_common import streams
 from bot4_common.errors import Refused
 from bot4_common.given import MILLISECOND
 from bot4_common.instruments import check
-from bot4_common.messages.execution import OrderFilled, OrderSent
-from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
-from bot4_common.messages.terms import Order, OrderType, Side, TimeInForce, opposite, signed
-from bot4_common.messages.venue import VenueFilled, VenueOrderAccepted, VenueTraded
+from bot4_common.messages.execution import (
+    AmendRejected,
+    AmendSent,
+    OrderAmended,
+    OrderFilled,
+    OrderPrevented,
+    OrderSent,
+    OrderTriggered,
+)
+from bot4_common.messages.gateway import (
+    AmendOrder,
+    CancelOrder,
+    EngageKillSwitch,
+    PlaceList,
+    PlaceOrder,
+    ResetKillSwitch,
+)
+from bot4_common.messages.risk import AmendApproved
+from bot4_common.messages.terms import (
+    ListKind,
+    Order,
+    OrderList,
+    OrderType,
+    Prevention,
+    Side,
+    TimeInForce,
+    opposite,
+    signed,
+)
+from bot4_common.messages.venue import (
+    VenueFilled,
+    VenueOrderAccepted,
+    VenueOrderPrevented,
+    VenueOrderTriggered,
+    VenueTraded,
+)
 from bot4_common.money import ZERO
 from bot4_exchange_simulator.faults import PERFECT
-from bot4_risk.account import Account
+from bot4_risk.account import Account, OpenOrder
 from services.execution.tests.order_flow import COIN, ROUGH, SYMBOL, OrderFlow
 
 MARKET = f"{streams.VENUE}/{SYMBOL}"
@@ -29,15 +62,17 @@ SIDES: tuple[Side, Side] = ("buy", "sell")
 ACCOUNT = st.sampled_from(ACCOUNTS)
 SIDE = st.sampled_from(SIDES)
 QUANTITY = st.sampled_from([1, 2, 5, 20, 60, 100])
+PREVENTIONS: tuple[Prevention, ...] = ("none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both")
+LIST_KINDS: tuple[ListKind, ListKind] = ("oco", "ouo")
 
 
 class AnyOrderFlow(RuleBasedStateMachine):
-    """Orders of two accounts that meet each other, themselves and a moving market; stops, cancels and kill switches;
-    everything delivered late, some of it lost."""
+    """Orders and lists of two accounts that meet each other, themselves and a moving market; stops, amends, cancels and
+    kill switches; everything delivered late, some of it lost."""
 
-    @initialize(seed=st.integers(0, 1_000), rough=st.booleans())
-    def begin(self, seed: int, rough: bool) -> None:
-        self.flow = OrderFlow(seed, ROUGH if rough else PERFECT)
+    @initialize(seed=st.integers(0, 1_000), rough=st.booleans(), prevention=st.sampled_from(PREVENTIONS))
+    def begin(self, seed: int, rough: bool, prevention: Prevention) -> None:
+        self.flow = OrderFlow(seed, ROUGH if rough else PERFECT, prevention)
         self.orders: list[str] = []
 
     @rule(
@@ -113,6 +148,48 @@ class AnyOrderFlow(RuleBasedStateMachine):
             return
         self.orders.append(self.flow.submit(PlaceOrder(account=account, order=order)))
 
+    @rule(account=ACCOUNT, kind=st.sampled_from(LIST_KINDS), quantity=QUANTITY, near=st.integers(1, 3))
+    def bracket(self, account: str, kind: ListKind, quantity: int, near: int) -> None:
+        """Two orders, one of which is to close the position: at a better price, or at a stop."""
+        position = self.flow.risk.state.account(account).position(MARKET)
+        side: Side = "sell" if position > 0 else "buy"
+        better, market = near if side == "sell" else -near, self.market()
+        target = Order(
+            client_order_id=f"{len(self.orders)}",
+            symbol=SYMBOL,
+            side=side,
+            type="limit",
+            quantity=Decimal(quantity),
+            strategy="s",
+            price=Decimal(market + better),
+            reduce_only=True,
+        )
+        stop = replace(
+            target,
+            client_order_id=f"{len(self.orders) + 1}",
+            type="stop_market",
+            price=None,
+            stop_price=Decimal(market - better),
+        )
+        asked = OrderList(client_list_id=f"list {len(self.orders)}", kind=kind, orders=[target, stop])
+        list_id = self.flow.submit(PlaceList(account=account, list=asked))
+        self.orders += [f"{list_id}-leg1", f"{list_id}-leg2"]
+
+    @rule(account=ACCOUNT, which=st.integers(0, 30), quantity=st.none() | QUANTITY, away=st.none() | st.integers(-3, 3))
+    def amend(self, account: str, which: int, quantity: int | None, away: int | None) -> None:
+        """Of an order that risk takes for open, which it may no longer be; but of no exit, which is risk's own."""
+        known = self.flow.risk.state.account(account)
+        open_orders = [id for id in known.open_orders if id not in known.exits]
+        if open_orders:
+            self.flow.submit(
+                AmendOrder(
+                    account=account,
+                    order_id=open_orders[which % len(open_orders)],
+                    quantity=None if quantity is None else Decimal(quantity),
+                    price=None if away is None else Decimal(self.market() + away),
+                )
+            )
+
     @rule(account=ACCOUNT, which=st.integers(0, 30))
     def cancel(self, account: str, which: int) -> None:
         if self.orders:
@@ -160,14 +237,13 @@ class AnyOrderFlow(RuleBasedStateMachine):
         for account in self.accounts().values():
             for side in SIDES:
                 open_orders = {id: each for id, each in account.open_orders.items() if each.order.side == side}
-                reducing = [each.leaves for each in open_orders.values() if each.order.reduce_only]
-                exits = [each.leaves for id, each in open_orders.items() if id in account.exits]
+                reducing = {id: each for id, each in open_orders.items() if each.order.reduce_only}
+                exits = {id: each for id, each in open_orders.items() if id in account.exits}
                 stops = [stop.quantity for stop in account.stops.values() if stop.side == side]
-                assert account.reserved_on(MARKET, side) == sum(each.leaves for each in open_orders.values())
-                assert account.reduce_only_on(MARKET, side) == sum(reducing)
-                assert account.exiting_on(MARKET, side) == sum(exits)
+                assert account.reserved_on(MARKET, side) == claimed(open_orders)
+                assert account.reduce_only_on(MARKET, side) == claimed(reducing)
+                assert account.exiting_on(MARKET, side) == claimed(exits)
                 assert account.protected_on(MARKET, side) == sum(stops)
-            assert all(each.leaves > 0 for each in account.open_orders.values())
 
     @invariant()
     def stops_and_exits_protect_the_position(self) -> None:
@@ -193,6 +269,8 @@ class AnyOrderFlow(RuleBasedStateMachine):
         flow = self.flow
         flow.come_to_rest()
         self.no_child_was_sent_twice()
+        self.every_amend_ended_once()
+        self.triggers_and_preventions_are_the_venues()
         self.fills_are_the_venues_and_no_more_than_was_ordered()
         self.reduce_only_only_reduced()
         self.positions_agree()
@@ -206,8 +284,34 @@ class AnyOrderFlow(RuleBasedStateMachine):
         assert len(sent) == len(set(sent))
         assert len(accepted) == len(set(accepted))
 
+    def every_amend_ended_once(self) -> None:
+        approved = Counter(event.order_id for event in self.flow.risk.log if isinstance(event, AmendApproved))
+        ended: Counter[str] = Counter()
+        under_way: dict[str, tuple[Decimal, Decimal | None]] = {}
+        for event in self.flow.execution.log:
+            if isinstance(event, AmendSent):
+                under_way[event.order_id] = event.quantity, event.price
+            elif isinstance(event, AmendRejected):
+                under_way.pop(event.order_id, None)
+                ended[event.order_id] += 1
+            elif isinstance(event, OrderAmended) and under_way.get(event.order_id) == (event.quantity, event.price):
+                del under_way[event.order_id]
+                ended[event.order_id] += 1
+        assert ended == approved
+        assert not under_way
+
+    def triggers_and_preventions_are_the_venues(self) -> None:
+        execution, venue = self.flow.execution.log, self.flow.venue.log
+        fired = [event.child_id for event in venue if isinstance(event, VenueOrderTriggered)]
+        assert [event.child_id for event in execution if isinstance(event, OrderTriggered)] == fired
+        lost = [(event.child_id, event.quantity) for event in venue if isinstance(event, VenueOrderPrevented)]
+        assert [(event.child_id, event.quantity) for event in execution if isinstance(event, OrderPrevented)] == lost
+
     def fills_are_the_venues_and_no_more_than_was_ordered(self) -> None:
         ordered = {event.child_id: event.order.quantity for event in self.sent()}
+        for event in self.flow.execution.log:
+            if isinstance(event, OrderAmended):
+                ordered[event.child_id] = max(ordered[event.child_id], event.quantity)
         told = [
             (event.child_id, event.trade_id, event.quantity, event.price)
             for event in self.flow.venue.log
@@ -255,8 +359,9 @@ class AnyOrderFlow(RuleBasedStateMachine):
 
     def orders_agree(self) -> None:
         execution, venue = self.flow.execution.state, self.flow.venue.state
-        open_at_venue = {id: order.cumulative for id, order in venue.live.items()}
-        assert {id: child.cumulative for id, child in execution.live.items()} == open_at_venue
+        open_at_venue = {id: (order.cumulative, order.leaves, order.order.price) for id, order in venue.live.items()}
+        believed = {id: (child.cumulative, child.leaves, child.price) for id, child in execution.live.items()}
+        assert believed == open_at_venue
         reserved = {
             f"{order_id}.1": open_order.leaves
             for account in self.accounts().values()
@@ -274,17 +379,26 @@ class AnyOrderFlow(RuleBasedStateMachine):
         return [event for event in self.flow.execution.log if isinstance(event, OrderSent)]
 
 
+def claimed(orders: dict[str, OpenOrder]) -> Decimal:
+    """What they reserve: of alternatives only the largest."""
+    claims: dict[str, Decimal] = {}
+    for id, open_order in orders.items():
+        name = open_order.group or id
+        claims[name] = max(claims.get(name, ZERO), open_order.claim)
+    return sum(claims.values(), ZERO)
+
+
 AnyOrderFlow.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None, derandomize=True)
 TestAnyOrderFlow = AnyOrderFlow.TestCase
 
 
-@given(seed=st.integers(0, 1_000_000), rough=st.booleans())
+@given(seed=st.integers(0, 1_000_000), rough=st.booleans(), prevention=st.sampled_from(PREVENTIONS))
 @settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.generate])
-def test_on_a_busy_day_they_agree_too(seed: int, rough: bool) -> None:
+def test_on_a_busy_day_they_agree_too(seed: int, rough: bool, prevention: Prevention) -> None:
     """Enough happens for positions, stops and queues to build up that a few steps seldom make."""
     random = Random(seed)
     day = AnyOrderFlow()
-    day.begin(seed=seed, rough=rough)
+    day.begin(seed=seed, rough=rough, prevention=prevention)
     for _ in range(300):
         happen(day, random)
         day.totals_are_what_orders_and_stops_add_up_to()
@@ -296,12 +410,19 @@ def happen(day: AnyOrderFlow, random: Random) -> None:
     account, side, away = random.choice(ACCOUNTS), random.choice(SIDES), random.randint(-3, 3)
     type: OrderType = random.choice(["limit", "limit", "market"])
     quantity = random.choice([1, 2, 5, 20, 60])
-    match random.choice(["enter", "enter", "leave", "leave", "cancel", "one", "one", "all", "time", "restart"]):
+    match random.choice(
+        ["enter", "enter", "leave", "leave", "bracket", "amend", "cancel", "one", "one", "all", "time", "restart"]
+    ):
         case "enter":
             day.enter(account, side, type, away, quantity, "gtc", random.random() < 0.2, random.randint(1, 6))
         case "leave":
             position = day.flow.risk.state.account(account).position(MARKET)
             day.leave(account, "sell" if position > 0 else "buy", type, away, quantity, random.random() < 0.7)
+        case "bracket":
+            day.bracket(account, random.choice(LIST_KINDS), quantity, random.randint(1, 3))
+        case "amend":
+            price = random.choice([None, away])
+            day.amend(account, random.randint(0, 10), random.choice([None, quantity]), price)
         case "cancel":
             day.cancel(account, random.randint(0, 10))
         case "one":

@@ -18,7 +18,8 @@ from bot4_common.messages.execution import (
 )
 from bot4_common.messages.terms import Event
 from bot4_common.streams import feed
-from bot4_execution.domain import PATIENCE_NS, Execution, State
+from bot4_execution.domain import Execution
+from bot4_execution.state import PATIENCE_NS, State
 from services.execution.tests.words import ORDER, SESSION, accepted, approved, cancel, filled, heartbeat, tick
 
 
