@@ -5,16 +5,16 @@ All of it is kept by *market*, which is a symbol at a venue: what was bought at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from bot4_common.messages.risk import StopArmed, StopTriggered
-from bot4_common.messages.terms import FIRST_VENUE, Order, Side
+from bot4_common.messages.risk import PositionFlattened, StopArmed, StopTriggered
+from bot4_common.messages.terms import FIRST_VENUE, Order, ReplaceMode, Side
 from bot4_common.money import ZERO
+from bot4_risk.contingency import Contingent
 
 
 class AtVenue(Protocol):
@@ -31,11 +31,60 @@ def market_of(what: AtVenue) -> str:
     return f"{what.venue or FIRST_VENUE}/{what.symbol}"
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an approved order is not at the venue yet: it waits to be armed, or for its trigger, or for the end of the
+    order that it replaces."""
+
+    fingerprint: str
+    armed: bool = True
+    triggered: bool = False
+    replaces: str = ""
+    mode: ReplaceMode = "stop_on_failure"
+
+
+class Amend(msgspec.Struct, frozen=True):
+    """An amend that the venue has not answered: the total and the price it asks for."""
+
+    quantity: Decimal
+    price: Decimal | None
+
+
 class OpenOrder(msgspec.Struct, kw_only=True):
-    """An approved order; `leaves` is what it still reserves."""
+    """An approved order. `leaves` is what of it may still fill, `growth` what an amend under way would add, and `price`
+    what they are reserved at: its own price, or the mid of when it was approved.
+
+    Orders of one `group` are alternatives, of which only the largest is reserved. A `covered` one closes what another
+    order has yet to open: until that is filled it reserves nothing. The order's total contains what was `prevented`.
+    """
 
     order: Order
     leaves: Decimal
+    price: Decimal
+    growth: Decimal = ZERO
+    list_id: str = ""
+    group: str = ""
+    prevented: Decimal = ZERO
+    covered: bool = False
+    held: Held | None = None
+    amend: Amend | None = None
+    cancelling: bool = False
+
+    @property
+    def claim(self) -> Decimal:
+        return ZERO if self.covered else self.leaves + self.growth
+
+    @property
+    def filled(self) -> Decimal:
+        """What is filled, or will never fill without the order being smaller for it."""
+        return self.order.quantity - self.leaves
+
+
+class Claim(NamedTuple):
+    """By how much what an account's orders reserve has changed, and at what price that counts."""
+
+    order: Order
+    quantity: Decimal
+    price: Decimal
 
 
 class Stop(msgspec.Struct, kw_only=True):
@@ -63,10 +112,16 @@ class Account(msgspec.Struct, kw_only=True):
     exiting: dict[str, Decimal] = {}
     protected: dict[str, Decimal] = {}
     stops: dict[str, Stop] = {}
+    # Orders that are alternatives, by group; and the lists that are not over.
+    groups: dict[str, list[str]] = {}
+    lists: dict[str, Contingent] = {}
+    # Orders that are to be replaced, and what waits for their end.
+    replacing: dict[str, str] = {}
     # Exit orders under way, and the order whose stop made them; and how many there ever were, which numbers them.
     exits: dict[str, str] = {}
     exits_made: int = 0
-    killed: bool = False
+    # Markets that a kill switch wants flat, and the strategy it is about, if it is about one.
+    flattening: dict[str, str] = {}
 
     def position(self, market: str) -> Decimal:
         return self.positions.get(market, ZERO)
@@ -81,6 +136,11 @@ class Account(msgspec.Struct, kw_only=True):
     def exiting_on(self, market: str, side: Side) -> Decimal:
         return self.exiting.get(total_key(market, side), ZERO)
 
+    def stopping_on(self, market: str, side: Side) -> Decimal:
+        """Of the exits under way those that a stop made: it protects again what they do not close."""
+        made = [self.open_orders[each] for each, entry in self.exits.items() if entry and each in self.open_orders]
+        return sum((each.claim for each in made if (market_of(each.order), each.order.side) == (market, side)), ZERO)
+
     def protected_on(self, market: str, side: Side) -> Decimal:
         return self.protected.get(total_key(market, side), ZERO)
 
@@ -90,28 +150,14 @@ class Account(msgspec.Struct, kw_only=True):
         held = -position if side == "buy" else position
         return max(held, ZERO)
 
-    def is_opening(self, order: Order) -> bool:
-        """Could the order, with all others of its side filled before it, open or enlarge a position?"""
+    def is_opening(self, order: Order, ahead: Order | None = None) -> bool:
+        """Could the order, with all others of its side filled before it, open or enlarge a position? `ahead` is one
+        that is not open yet, and is filled before it too."""
         market = market_of(order)
         wanted = self.reserved_on(market, order.side) + order.quantity
+        if ahead is not None and (market_of(ahead), ahead.side) == (market, order.side):
+            wanted += ahead.quantity
         return wanted > self.reducible(market, order.side)
-
-    def worst_position(self, order: Order) -> Decimal:
-        """The size of the position if the order and all others of its side fill whole."""
-        market = market_of(order)
-        wanted = self.reserved_on(market, order.side) + order.quantity
-        held = self.position(market)
-        return abs(held + wanted if order.side == "buy" else held - wanted)
-
-    def worst_elsewhere(self, order: Order, venues: Iterable[str]) -> Decimal:
-        """The size of the symbol's positions at the other venues, each if all orders of its worse side fill whole;
-        their sum whichever side they are on, since two venues do not know of each other."""
-        markets = [market_of(replace(order, venue=venue)) for venue in venues if venue != order.venue]
-        return sum((self._worst(market) for market in markets), ZERO)
-
-    def _worst(self, market: str) -> Decimal:
-        held = self.position(market)
-        return max(abs(held + self.reserved_on(market, "buy")), abs(held - self.reserved_on(market, "sell")))
 
     def shrunk(self, market: str, side: Side, surplus: Decimal) -> list[tuple[str, Stop, Decimal]]:
         """The stops that give up the surplus, the oldest first, and what each still protects then."""
@@ -128,36 +174,123 @@ class Account(msgspec.Struct, kw_only=True):
     def is_spent(self, order_id: str, stop: Stop) -> bool:
         return not stop.quantity and order_id not in self.open_orders and order_id not in self.exits.values()
 
-    # Only `evolve` calls what follows.
+    def group_of(self, open_order: OpenOrder) -> list[OpenOrder]:
+        """The order, or all alternatives of which it is one."""
+        if not open_order.group:
+            return [open_order]
+        return [self.open_orders[each] for each in self.groups[open_order.group]]
 
-    def reserve(self, order_id: str, order: Order) -> None:
-        self.open_orders[order_id] = OpenOrder(order=order, leaves=order.quantity)
+    # Only `evolve` calls what follows. What changes claims says so: the ledger of all accounts follows them.
+
+    def open(self, order_id: str, open_order: OpenOrder) -> Claim:
+        order = open_order.order
         self.live[order.client_order_id] = order_id
-        self._reserve(order_id, order, order.quantity)
+        before = ZERO
+        if open_order.held is not None and open_order.held.replaces:
+            self.replacing.pop(open_order.held.replaces, None)
+        if open_order.group:
+            members = self.groups.setdefault(open_order.group, [])
+            before = max((self.open_orders[each].claim for each in members), default=ZERO)
+            members.append(order_id)
+        self.open_orders[order_id] = open_order
+        return self._claimed(order_id, open_order, before)
 
-    def fill(self, order_id: str, quantity: Decimal) -> str:
+    def send(self, order_id: str, order: Order) -> Claim:
+        """An order that was held goes to the venue as `order`."""
+        open_order = self.open_orders[order_id]
+        before = self._claim_of(open_order)
+        self.live[order.client_order_id] = order_id
+        open_order.order, open_order.leaves = order, order.quantity
+        if open_order.held is not None and open_order.held.replaces:
+            self.replacing.pop(open_order.held.replaces, None)
+        open_order.held, open_order.covered = None, False
+        return self._claimed(order_id, open_order, before)
+
+    def cover(self, order_id: str, quantity: Decimal) -> Claim:
+        """What the order closes is there now, or so much of it: it is armed, and reserves like any other."""
+        open_order = self.open_orders[order_id]
+        before = self._claim_of(open_order)
+        open_order.covered = False
+        if open_order.held is not None:
+            self.replacing.pop(open_order.held.replaces, None)
+            open_order.held = replace(open_order.held, armed=True, triggered=False, replaces="")
+            open_order.order, open_order.leaves = replace(open_order.order, quantity=quantity), quantity
+        return self._claimed(order_id, open_order, before)
+
+    def hold(self, order_id: str, held: Held) -> None:
+        self.open_orders[order_id].held = held
+        if held.replaces:
+            self.replacing[held.replaces] = order_id
+
+    def trigger_held(self, order_id: str) -> None:
+        open_order = self.open_orders[order_id]
+        assert open_order.held is not None
+        open_order.held = replace(open_order.held, triggered=True)
+
+    def fill(self, order_id: str, quantity: Decimal) -> tuple[str, Claim | None]:
         """Returns the order whose stop may be affected: the order itself, or the one it is the exit of."""
-        entry = self.exits.get(order_id, order_id)
+        entry = self.exits.get(order_id) or order_id
         open_order = self.open_orders.get(order_id)
-        if open_order is not None:
-            taken = min(quantity, open_order.leaves)
-            open_order.leaves -= taken
-            self._reserve(order_id, open_order.order, -taken)
-            if not open_order.leaves:
-                self._close(order_id, open_order)
-        return entry
+        if open_order is None:
+            return entry, None
+        before = self._claim_of(open_order)
+        open_order.leaves -= min(quantity, open_order.leaves)
+        claim = self._claimed(order_id, open_order, before)
+        if not open_order.leaves and open_order.amend is None:
+            self._close(order_id, open_order)
+        return entry, claim
 
-    def reduce(self, order_id: str, quantity: Decimal) -> None:
+    def reduce(self, order_id: str, quantity: Decimal, prevented: bool) -> Claim:
         """So much of the order will never fill; the rest lives on."""
         open_order = self.open_orders[order_id]
+        before = self._claim_of(open_order)
         open_order.leaves -= quantity
-        self._reserve(order_id, open_order.order, -quantity)
+        if prevented:
+            open_order.prevented += quantity
+        else:
+            open_order.order = replace(open_order.order, quantity=open_order.order.quantity - quantity)
+        return self._claimed(order_id, open_order, before)
 
-    def release(self, order_id: str) -> None:
+    def release(self, order_id: str) -> Claim | None:
         open_order = self.open_orders.get(order_id)
-        if open_order is not None:
-            self._reserve(order_id, open_order.order, -open_order.leaves)
+        if open_order is None:
+            return None
+        before = self._claim_of(open_order)
+        open_order.leaves = open_order.growth = ZERO
+        claim = self._claimed(order_id, open_order, before)
+        self._close(order_id, open_order)
+        return claim
+
+    def ask_amend(self, order_id: str, amend: Amend) -> list[Claim]:
+        open_order = self.open_orders[order_id]
+        before = self._claim_of(open_order)
+        open_order.amend = amend
+        open_order.growth = max(amend.quantity - open_order.order.quantity, ZERO)
+        claims = [self._claimed(order_id, open_order, before)]
+        if amend.price is not None and amend.price > open_order.price:
+            claims += self._reprice(open_order, amend.price)
+        return claims
+
+    def settle_amend(
+        self, order_id: str, quantity: Decimal, price: Decimal | None, leaves: Decimal, refused: bool
+    ) -> list[Claim]:
+        """The order has this total and price now. Others than were asked for are the venue's own doing, and what was
+        asked is still to be answered."""
+        open_order = self.open_orders[order_id]
+        before = self._claim_of(open_order)
+        open_order.order = replace(open_order.order, quantity=quantity, price=price)
+        asked, open_order.leaves = open_order.amend, leaves
+        if refused or asked is None or (asked.quantity, asked.price) == (quantity, price):
+            open_order.amend, open_order.growth = None, ZERO
+        else:
+            open_order.growth = max(asked.quantity - quantity, ZERO)
+        claims = [self._claimed(order_id, open_order, before)]
+        if price is not None:
+            asked_price = ZERO if open_order.amend is None else open_order.amend.price or ZERO
+            claims += self._reprice(open_order, max(price, asked_price))
+        if not leaves and open_order.amend is None:
             self._close(order_id, open_order)
+        return claims
 
     def arm(self, armed: StopArmed) -> None:
         stop = self.stops.get(armed.order_id)
@@ -173,23 +306,45 @@ class Account(msgspec.Struct, kw_only=True):
         self._protect(stop, armed.quantity)
 
     def trigger(self, triggered: StopTriggered) -> None:
-        self._protect(self.stops[triggered.order_id], ZERO)
+        stop = self.stops[triggered.order_id]
+        self._protect(stop, stop.quantity - triggered.quantity)
         self.exits[triggered.exit_id] = triggered.order_id
         self.exits_made += 1
+
+    def flatten(self, market: str, flattened: PositionFlattened) -> None:
+        """An exit of no order's stop."""
+        self.exits[flattened.exit_id] = ""
+        self.flattening[market] = flattened.strategy
 
     def move(self, market: str, position: Decimal) -> None:
         if position:
             self.positions[market] = position
         else:
             self.positions.pop(market, None)
+            self.flattening.pop(market, None)
 
-    def _reserve(self, order_id: str, order: Order, quantity: Decimal) -> None:
-        key = total_key(market_of(order), order.side)
-        _add(self.reserved, key, quantity)
-        if order.reduce_only:
-            _add(self.reduce_only, key, quantity)
-        if order_id in self.exits:
-            _add(self.exiting, key, quantity)
+    def _reprice(self, open_order: OpenOrder, price: Decimal) -> list[Claim]:
+        """What it reserves counts at another price from here on; alternatives keep the highest of theirs."""
+        if open_order.group or price == open_order.price:
+            return []
+        claim, old, open_order.price = self._claim_of(open_order), open_order.price, price
+        return [Claim(open_order.order, -claim, old), Claim(open_order.order, claim, price)]
+
+    def _claim_of(self, open_order: OpenOrder) -> Decimal:
+        return max(each.claim for each in self.group_of(open_order))
+
+    def _claimed(self, order_id: str, open_order: OpenOrder, before: Decimal) -> Claim:
+        """Takes a change of what is claimed into the totals."""
+        change = self._claim_of(open_order) - before
+        order = open_order.order
+        if change:
+            key = total_key(market_of(order), order.side)
+            _add(self.reserved, key, change)
+            if order.reduce_only:
+                _add(self.reduce_only, key, change)
+            if order_id in self.exits:
+                _add(self.exiting, key, change)
+        return Claim(order, change, open_order.price)
 
     def _protect(self, stop: Stop, quantity: Decimal) -> None:
         _add(self.protected, total_key(market_of(stop), stop.side), quantity - stop.quantity)
@@ -197,6 +352,13 @@ class Account(msgspec.Struct, kw_only=True):
 
     def _close(self, order_id: str, open_order: OpenOrder) -> None:
         del self.open_orders[order_id]
+        if open_order.held is not None and open_order.held.replaces:
+            self.replacing.pop(open_order.held.replaces, None)
+        if open_order.group:
+            members = self.groups[open_order.group]
+            members.remove(order_id)
+            if not members:
+                del self.groups[open_order.group]
         if self.live.get(open_order.order.client_order_id) == order_id:
             del self.live[open_order.order.client_order_id]
         self.exits.pop(order_id, None)

@@ -1,104 +1,102 @@
-"""Risk: may this account take this order, and what protects it afterwards?"""
+"""Risk: may this account take this order, and what protects it afterwards?
+
+Here is what it hears and what it makes of what it has decided itself; what it decides is in the modules that are named
+after it: placing, lists, amends, protection, halting, valuation.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Mapping
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from bot4_common.decider import Emit, Heard
-from bot4_common.idempotency import CAPACITY, WINDOW_NS, Dump, IdempotencyStore
+from bot4_common.idempotency import CAPACITY, WINDOW_NS, IdempotencyStore
+from bot4_common.messages.cost import CostRecorded, StatisticsPublished
 from bot4_common.messages.execution import (
+    AmendRejected,
+    CancelRejected,
+    OrderAmended,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderLost,
+    OrderPrevented,
     OrderRejected,
+    OrderSent,
     OrderTrimmed,
 )
-from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
-from bot4_common.messages.market import Quote
+from bot4_common.messages.gateway import (
+    AmendOrder,
+    CancelOrder,
+    EngageKillSwitch,
+    PlaceList,
+    PlaceOrder,
+    RebaseEquity,
+    RecordSignal,
+    RegisterStrategy,
+    ReplaceOrder,
+    ResetKillSwitch,
+    SetGate,
+    SetLimits,
+)
+from bot4_common.messages.limits import LimitsDocument
+from bot4_common.messages.market import Quote, Tick
 from bot4_common.messages.risk import (
+    AmendApproved,
     CancelApproved,
+    CancelFailed,
     CancelRefused,
+    CorrelationsAdopted,
+    EquityRebased,
+    FeeBooked,
+    GateChanged,
+    HaltChanged,
+    HeldOrderArmed,
+    HeldOrderCancelled,
+    HeldOrderTriggered,
     KillSwitchEngaged,
     KillSwitchReset,
+    LimitsChanged,
+    LimitsRefused,
+    ListApproved,
+    ListEnded,
+    ListRefused,
+    MarksTaken,
     OrderApproved,
+    OrderHeld,
     OrderRefused,
-    OrderRepeated,
     PositionChanged,
+    PositionFlattened,
+    ReservationAmended,
     ReservationReduced,
     ReservationReleased,
+    SignalAccepted,
+    SignalRefused,
     StopArmed,
     StopTriggered,
+    StrategyRegistered,
 )
-from bot4_common.messages.terms import FIRST_VENUE, Event, Order, Side, opposite, signed
-from bot4_common.money import ZERO, multiply, plain
+from bot4_common.messages.terms import Event, Side, signed
+from bot4_common.money import ZERO
 from bot4_common.orders import fingerprint, order_id_of
-from bot4_risk.account import Account, Stop, market_of
-from bot4_risk.limits import Limits
+from bot4_common.venues import VenueDefinition
+from bot4_risk import amends, contingency, halting, lists, placing, protection, valuation
+from bot4_risk.account import Amend, Held, OpenOrder, market_of
+from bot4_risk.exposure import Ledger, price_of
+from bot4_risk.rates import Rates
+from bot4_risk.state import Control, Moment, Saved, State, Taken
+from bot4_risk.switches import Switch, key_of
 
-SIDES: tuple[Side, Side] = ("buy", "sell")
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """Who has a client order id, and what was asked under it."""
-
-    order_id: str
-    fingerprint: str
-
-
-# How near a stop's trigger is (less is nearer), its account, and the order that it protects.
-Watched = tuple[Decimal, str, str]
+# Refusals that cost nothing of the rate: it is the rate that refused, or the order was nothing new.
+FREE_OF_RATE = frozenset(("ORDER_RATE", "STRATEGY_ORDER_RATE", "FIRM_ORDER_RATE"))
 
 
-class State:
-    """All accounts of the shard, and the client order ids of the last window."""
-
-    def __init__(self, accounts: dict[str, Account], taken: IdempotencyStore[Taken]) -> None:
-        self.accounts = accounts
-        self.taken = taken
-        # The stops that watch a market and side, nearest to their trigger first: derived from the accounts, so that a
-        # quote looks at no others, and sorted, so that they fire in one order whether lived or loaded.
-        self.watched: dict[tuple[str, Side], list[Watched]] = {}
-        for name, account in accounts.items():
-            for order_id, stop in account.stops.items():
-                self.watch(name, order_id, stop)
-
-    def account(self, name: str) -> Account:
-        """To look at; an account without history is empty."""
-        return self.accounts.get(name) or Account()
-
-    # Only `evolve` calls what follows.
-
-    def own(self, name: str) -> Account:
-        return self.accounts.setdefault(name, Account())
-
-    def watch(self, account: str, order_id: str, stop: Stop) -> None:
-        insort(self.watched.setdefault((market_of(stop), stop.side), []), _watched(account, order_id, stop))
-
-    def tidy(self, name: str, order_id: str) -> None:
-        """Forgets a stop that protects nothing and cannot come to protect anything."""
-        account = self.accounts[name]
-        stop = account.stops.get(order_id)
-        if stop is not None and account.is_spent(order_id, stop):
-            del account.stops[order_id]
-            watching = self.watched[market_of(stop), stop.side]
-            del watching[bisect_left(watching, _watched(name, order_id, stop))]
-
-
-def _watched(account: str, order_id: str, stop: Stop) -> Watched:
-    """A falling market reaches the highest sell first, a rising one the lowest buy."""
-    return (stop.stop_price if stop.side == "buy" else -stop.stop_price, account, order_id)
-
-
-class _Saved(msgspec.Struct):
-    accounts: dict[str, Account]
-    taken: Dump[Taken]
+# How the source of limits begins that came from the process' own file.
+FILE = "file "
 
 
 class Risk:
@@ -106,172 +104,130 @@ class Risk:
 
     def __init__(
         self,
-        limits: Limits,
-        venues: Sequence[str] = (FIRST_VENUE,),
+        limits: LimitsDocument,
+        venues: Mapping[str, VenueDefinition],
+        lots: Mapping[str, Decimal],
         window_ns: int = WINDOW_NS,
         capacity: int = CAPACITY,
     ) -> None:
-        """`venues`, of which the first is that of orders that name none."""
+        """`limits` are those of the process' own file, which are taken in when they are new; `venues`, of which the
+        first is that of orders that name none; `lots` by symbol."""
         self._limits = limits
-        self._venues = tuple(venues)
+        self._venues = dict(venues)
+        self._lots = dict(lots)
         self._window_ns = window_ns
         self._capacity = capacity
+        self._source = blake2b(msgspec.json.encode(limits), digest_size=8).hexdigest()
 
     def initial(self) -> State:
-        return State({}, IdempotencyStore(self._window_ns, self._capacity))
+        taken: IdempotencyStore[Taken] = IdempotencyStore(self._window_ns, self._capacity)
+        return State(Saved({}, taken.dump(), Ledger(), Rates(), None, Control()), taken)
 
     def deadline(self, state: State) -> int | None:
-        return None
+        if state.control.source != self._source:
+            return 0
+        due = [due_at for due_at, _ in state.expiries.values()]
+        marks = valuation.next_mark(state)
+        return min(due if marks is None else [*due, marks], default=None)
 
     # Decide
 
     def decide(self, state: State, heard: Heard, emit: Emit) -> None:
+        moment = Moment(state, self._venues, self._lots, heard.at, heard.quotes, emit)
+        if state.control.source != self._source:
+            emit(self.file_limits(state.control.version + 1, heard.at))
         match heard.event:
-            case PlaceOrder() as command:
-                self._place(state, heard, command, emit)
+            case PlaceOrder() | ReplaceOrder() as command:
+                _place(moment, _id(heard), command)
+            case PlaceList() as command:
+                lists.place_list(moment, _id(heard), command)
+            case AmendOrder() as command:
+                amends.amend(moment, command)
             case CancelOrder() as command:
-                _cancel(state.account(command.account), command, emit)
+                _cancel(moment, command)
             case OrderFilled() as fill:
-                _filled(state, fill, emit)
-            case OrderTrimmed() as trimmed:
-                _trimmed(state, trimmed, emit)
+                _filled(moment, fill)
+            case OrderSent() as sent:
+                halting.watch_sent(moment, sent)
+            case OrderAmended() as told:
+                amends.amended(moment, told)
+            case AmendRejected() as told:
+                amends.rejected(moment, told)
+            case CancelRejected() as told:
+                lists.cancel_failed(moment, told)
+            case OrderTrimmed() | OrderPrevented() as smaller:
+                _smaller(moment, smaller)
             case OrderCancelled() | OrderExpired() | OrderRejected() | OrderLost() as over:
-                _over(state, over.account, over.order_id, emit)
+                _over(moment, over)
             case Quote() as quote:
-                self._quoted(state, heard, quote, emit)
+                protection.watch_stops(moment, quote)
+                lists.watch_triggers(moment, quote)
+                halting.watch_flattening(moment, quote)
+            case Tick():
+                lists.expire(moment)
+                due_at = valuation.next_mark(state)
+                if due_at is not None and due_at <= heard.at:
+                    valuation.take_marks(moment)
             case EngageKillSwitch() as command:
-                _kill(state.account(command.account), command, emit)
+                halting.engage(moment, command)
             case ResetKillSwitch() as command:
-                if state.account(command.account).killed:
-                    emit(KillSwitchReset(account=command.account, reason=command.reason))
+                halting.reset(moment, command)
+            case CostRecorded() as cost:
+                valuation.book_fee(moment, cost)
+            case StatisticsPublished() as published:
+                valuation.adopt(moment, published)
+            case _:
+                _control(moment, heard)
 
-    def _place(self, state: State, heard: Heard, command: PlaceOrder, emit: Emit) -> None:
-        assert heard.id is not None
-        asked_for, account = command.order, state.account(command.account)
-        order_id = order_id_of(heard.id.sequence, heard.id.index)
-        asked = fingerprint(asked_for)
-        first = state.taken.get((command.account, asked_for.client_order_id), heard.at)
-        if first is not None:
-            emit(
-                OrderRepeated(
-                    order_id=order_id,
-                    account=command.account,
-                    client_order_id=asked_for.client_order_id,
-                    first=first.order_id,
-                    same_body=first.fingerprint == asked,
-                )
-            )
-            return
-        order = asked_for if asked_for.venue else replace(asked_for, venue=self._venues[0])
-        quote = heard.quotes.get((order.venue, order.symbol))
-        refusal = self._refusal(account, order, quote, heard.at)
-        if refusal is not None:
-            code, details = refusal
-            emit(
-                OrderRefused(
-                    order_id=order_id,
-                    account=command.account,
-                    order=asked_for,
-                    fingerprint=asked,
-                    code=code,
-                    details=details,
-                    at=heard.at,
-                )
-            )
-            return
-        assert quote is not None
-        opening = account.is_opening(order)
-        emit(
-            OrderApproved(
-                order_id=order_id,
-                account=command.account,
-                order=_as_approved(account, order, opening),
-                fingerprint=asked,
-                bid=quote.bid,
-                ask=quote.ask,
-                opening=opening and not order.reduce_only,
-                at=heard.at,
-            )
+    def file_limits(self, version: int, at: int) -> LimitsChanged:
+        """The limits of the process' own file. They are taken in before anything else, and once: what was set by hand
+        since stays until the file is another."""
+        return LimitsChanged(
+            version=version,
+            document=self._limits,
+            reason="what the process was started with",
+            source=f"{FILE}{self._source}",
+            at=at,
         )
-
-    def _refusal(
-        self, account: Account, order: Order, quote: Quote | None, now: int
-    ) -> tuple[str, dict[str, str]] | None:
-        """The first rule the order breaks, with the numbers that explain it."""
-        limits = self._limits
-        if account.killed:
-            return "KILL_SWITCH", {}
-        if order.venue not in self._venues:
-            return "UNKNOWN_VENUE", {"venue": order.venue, "venues": ", ".join(self._venues)}
-        if order.client_order_id in account.live:
-            return "DUPLICATE_LIVE_ORDER", {"order_id": account.live[order.client_order_id]}
-        if len(account.open_orders) >= limits.open_orders_max:
-            return "OPEN_ORDERS", _numbers(open_orders=len(account.open_orders), limit=limits.open_orders_max)
-        if quote is None:
-            return "NO_MARKET", {"symbol": order.symbol, "venue": order.venue}
-        if now - quote.at > limits.quote_age_max_ns:
-            return "NO_MARKET", _numbers(quote_age_ns=now - quote.at, limit=limits.quote_age_max_ns)
-        mid = (quote.bid + quote.ask) / 2
-        if order.price is not None:
-            collar = mid * limits.price_collar_bps / 10_000
-            if abs(order.price - mid) > collar:
-                return "PRICE_COLLAR", _numbers(price=order.price, mid=mid, limit_bps=limits.price_collar_bps)
-        notional = multiply(order.quantity, order.price or mid)
-        if notional > limits.order_notional_max:
-            return "ORDER_SIZE", _numbers(notional=notional, limit=limits.order_notional_max)
-        if order.reduce_only:
-            return self._reduce_only_refusal(account, order)
-        worst = multiply(account.worst_position(order) + account.worst_elsewhere(order, self._venues), mid)
-        opening = account.is_opening(order)
-        if opening and worst > limits.position_notional_max:
-            return "POSITION_LIMIT", _numbers(asked=worst, limit=limits.position_notional_max)
-        if not opening:
-            return None
-        if order.stop_loss is None:
-            return "STOP_LOSS_REQUIRED", _numbers(position=account.position(market_of(order)), quantity=order.quantity)
-        if _reached(opposite(order.side), order.stop_loss, quote):
-            return "STOP_ALREADY_PASSED", _numbers(stop_loss=order.stop_loss, bid=quote.bid, ask=quote.ask)
-        return None
-
-    def _reduce_only_refusal(self, account: Account, order: Order) -> tuple[str, dict[str, str]] | None:
-        market = market_of(order)
-        position = account.position(market)
-        claimed = account.reduce_only_on(market, order.side)
-        if account.reducible(market, order.side) <= claimed:
-            return "NOTHING_TO_REDUCE", _numbers(position=position, claimed=claimed)
-        return None
-
-    def _quoted(self, state: State, heard: Heard, quote: Quote, emit: Emit) -> None:
-        """Fires every stop the market has reached."""
-        market = market_of(quote)
-        for side in SIDES:
-            # Triggering forgets no stop, so the list stays as it is meanwhile.
-            for _, name, order_id in state.watched.get((market, side), ()):
-                stop = state.accounts[name].stops[order_id]
-                if not _reached(stop.side, stop.stop_price, quote):
-                    break
-                if stop.quantity:
-                    _trigger(state.accounts[name], name, order_id, quote, heard.at, emit)
 
     # Evolve
 
     def evolve(self, state: State, event: Event) -> None:
         match event:
             case OrderApproved():
-                state.own(event.account).reserve(event.order_id, event.order)
-                self._take(state, event)
+                self._evolve_approved(state, event)
+            case OrderHeld():
+                self._evolve_held(state, event)
             case OrderRefused():
-                self._take(state, event)
+                self._take(state, event.account, event.order.client_order_id, event.order_id, event)
+                if event.code not in FREE_OF_RATE:
+                    state.rates.spend(event.account, event.order.strategy, event.at, state.control.limits)
+            case ListApproved():
+                self._evolve_list(state, event)
+            case ListRefused():
+                self._take(state, event.account, event.client_list_id, event.list_id, event)
+            case ListEnded():
+                state.own(event.account).lists.pop(event.list_id, None)
             case PositionChanged():
-                account = state.own(event.account)
-                account.move(market_of(event), event.position)
-                entry = account.fill(event.order_id, abs(event.quantity))
-                state.tidy(event.account, entry)
+                _evolve_position(state, event)
             case ReservationReduced():
-                state.own(event.account).reduce(event.order_id, event.quantity)
-            case ReservationReleased():
-                state.own(event.account).release(event.order_id)
-                state.tidy(event.account, event.order_id)
+                _evolve_reduced(state, event)
+            case ReservationReleased() | HeldOrderCancelled():
+                _evolve_released(state, event)
+            case AmendApproved():
+                _evolve_amend(state, event)
+            case ReservationAmended():
+                _evolve_amended(state, event)
+            case HeldOrderTriggered():
+                state.own(event.account).trigger_held(event.order_id)
+                _hear_leg(state, event.account, event.order_id, contingency.Triggered())
+            case HeldOrderArmed():
+                state.claim(event.account, state.own(event.account).cover(event.order_id, event.quantity))
+                _do_leg(state, event.account, event.order_id, contingency.Arm(event.order_id, event.quantity))
+            case CancelApproved():
+                _evolve_cancel(state, event, True)
+            case CancelFailed():
+                _evolve_cancel(state, event, False)
             case StopArmed():
                 account = state.own(event.account)
                 known = event.order_id in account.stops
@@ -281,207 +237,426 @@ class Risk:
                 state.tidy(event.account, event.order_id)
             case StopTriggered():
                 state.own(event.account).trigger(event)
-            case KillSwitchEngaged():
-                state.own(event.account).killed = True
-            case KillSwitchReset():
-                state.own(event.account).killed = False
+            case PositionFlattened():
+                state.control.flattened += 1
+                state.own(event.account).flatten(f"{event.venue}/{event.symbol}", event)
+            case _:
+                _evolve_control(state, event)
 
-    def _take(self, state: State, event: OrderApproved | OrderRefused) -> None:
-        taken = Taken(event.order_id, event.fingerprint)
-        state.taken.put((event.account, event.order.client_order_id), taken, event.at)
+    def _evolve_approved(self, state: State, event: OrderApproved) -> None:
+        account = state.own(event.account)
+        known = account.open_orders.get(event.order_id)
+        if known is not None:
+            if known.held is not None:
+                state.send(event.account, event.order_id, event.order)
+                _do_leg(
+                    state,
+                    event.account,
+                    event.order_id,
+                    contingency.Send(event.order_id, event.order.quantity),
+                )
+            return
+        mid = (event.bid + event.ask) / 2
+        open_order = OpenOrder(order=event.order, leaves=event.order.quantity, price=price_of(event.order, mid))
+        state.open(event.account, event.order_id, open_order)
+        self._take(state, event.account, event.order.client_order_id, event.order_id, event)
+        if event.order_id not in account.exits:
+            _spend(state, event)
+
+    def _evolve_held(self, state: State, event: OrderHeld) -> None:
+        account = state.own(event.account)
+        waits = bool(event.replaces)
+        if event.list_id:
+            contingent = account.lists.get(event.list_id)
+            waits = contingent is not None and contingent.leg(event.order_id).state == "waiting"
+        held = Held(fingerprint=event.fingerprint, armed=not waits, replaces=event.replaces, mode=event.mode)
+        if event.order_id in account.open_orders:
+            state.hold(event.account, event.order_id, held)
+            return
+        open_order = OpenOrder(order=event.order, leaves=event.order.quantity, price=event.price)
+        state.open(event.account, event.order_id, open_order)
+        state.hold(event.account, event.order_id, held)
+        self._take(state, event.account, event.order.client_order_id, event.order_id, event)
+        _spend(state, event)
+
+    def _evolve_list(self, state: State, event: ListApproved) -> None:
+        account = state.own(event.account)
+        account.lists[event.list_id] = contingency.begun(
+            event.list_id, event.client_list_id, event.kind, event.native, event.legs
+        )
+        mid = (event.bid + event.ask) / 2
+        alternatives = lists.groups_of(event.kind, len(event.legs))
+        shared = [leg.order for leg, grouped in zip(event.legs, alternatives, strict=True) if grouped]
+        price = max((price_of(order, mid) for order in shared), default=mid)
+        for number, (leg, grouped) in enumerate(zip(event.legs, alternatives, strict=True)):
+            open_order = OpenOrder(
+                order=leg.order,
+                leaves=leg.order.quantity,
+                price=price if grouped else price_of(leg.order, mid),
+                list_id=event.list_id,
+                group=event.list_id if grouped else "",
+                covered=lists.is_covered(event.kind, number, leg.order),
+            )
+            state.open(event.account, leg.order_id, open_order)
+            self._take(state, event.account, leg.order.client_order_id, leg.order_id, event)
+            state.rates.spend(event.account, leg.order.strategy, event.at, state.control.limits)
+        self._take(state, event.account, event.client_list_id, event.list_id, event)
+
+    def _take(self, state: State, account: str, client_id: str, order_id: str, event: Any) -> None:
+        state.taken.put((account, client_id), Taken(order_id, event.fingerprint), event.at)
 
     # Snapshots
 
     def dump(self, state: State) -> Any:
-        return _Saved(state.accounts, state.taken.dump())
+        return state.saved()
 
     def load(self, data: bytes) -> State:
-        saved = msgspec.json.decode(data, type=_Saved)
-        return State(saved.accounts, IdempotencyStore.load(saved.taken, self._window_ns, self._capacity))
+        saved = msgspec.json.decode(data, type=Saved)
+        return State(saved, IdempotencyStore.load(saved.taken, self._window_ns, self._capacity))
 
 
-def _as_approved(account: Account, order: Order, opening: bool) -> Order:
-    """What may go to the venue: no reduce-only order beyond the position; and an order that, as things stand, only
-    closes and so came without a stop, is held to that at the venue too, whatever fills before it."""
-    if order.reduce_only:
-        market = market_of(order)
-        room = account.reducible(market, order.side) - account.reduce_only_on(market, order.side)
-        return replace(order, quantity=min(order.quantity, room))
-    if not opening and order.stop_loss is None:
-        return replace(order, reduce_only=True)
-    return order
+def _id(heard: Heard) -> str:
+    assert heard.id is not None
+    return order_id_of(heard.id.sequence, heard.id.index)
 
 
-def _cancel(account: Account, command: CancelOrder, emit: Emit) -> None:
-    if command.order_id not in account.open_orders:
-        emit(CancelRefused(order_id=command.order_id, account=command.account, code="ORDER_IS_OVER", details={}))
-        return
-    emit(CancelApproved(order_id=command.order_id, account=command.account, reason="requested"))
+def _place(moment: Moment, order_id: str, command: PlaceOrder | ReplaceOrder) -> None:
+    asked = fingerprint(command.order)
+    if not placing.is_repeat(moment, order_id, command.account, command.order.client_order_id, asked):
+        runaway = halting.runaway_refusal(moment, command.account, placing.at_venue(moment, command.order))
+        placing.place(moment, order_id, command, asked, runaway)
 
 
-def _kill(account: Account, command: EngageKillSwitch, emit: Emit) -> None:
-    if not account.killed:
-        emit(KillSwitchEngaged(account=command.account, reason=command.reason))
-    for order_id in list(account.open_orders):
-        if order_id not in account.exits:
-            emit(CancelApproved(order_id=order_id, account=command.account, reason="kill_switch"))
+def _cancel(moment: Moment, command: CancelOrder) -> None:
+    name, order_id = command.account, command.order_id
+    open_order = moment.state.account(name).open_orders.get(order_id)
+    if open_order is None:
+        moment.emit(CancelRefused(order_id=order_id, account=name, code="ORDER_IS_OVER", details={}))
+    elif open_order.list_id and not moment.state.account(name).lists[open_order.list_id].native:
+        list_id = open_order.list_id
+        actions = lists.follow(moment, name, order_id, contingency.CancelWished())
+        lists.act(moment, name, actions, "requested")
+        if not any(action.order_id == order_id for action in actions):
+            # It is being cancelled already: whoever asks again is to hear the same.
+            moment.emit(CancelApproved(order_id=order_id, account=name, reason="requested"))
+        lists.end_if_over(moment, name, list_id)
+    elif open_order.held is not None:
+        lists.drop(moment, name, order_id, open_order, "requested")
+    else:
+        moment.emit(CancelApproved(order_id=order_id, account=name, reason="requested"))
 
 
-def _filled(state: State, fill: OrderFilled, emit: Emit) -> None:
-    account = state.account(fill.account)
-    filled = account.open_orders.get(fill.order_id)
-    market = market_of(fill)
+def _filled(moment: Moment, fill: OrderFilled) -> None:
+    state, name = moment.state, fill.account
+    halting.watch_fill(moment, fill)
+    account, market = state.account(name), market_of(fill)
+    open_order = account.open_orders.get(fill.order_id)
     before = account.position(market)
     change = signed(fill.side, fill.quantity)
     after = before + change
-    emit(
+    actions = lists.follow(moment, name, fill.order_id, _fill_news(moment, name, open_order, fill))
+    covered = _covered_by(moment, name, fill.order_id, open_order, fill.quantity)
+    moment.emit(
         PositionChanged(
             order_id=fill.order_id,
-            account=fill.account,
+            account=name,
             strategy=fill.strategy,
             symbol=fill.symbol,
             quantity=change,
             price=fill.price,
             position=after,
             venue=fill.venue,
+            at=moment.now,
         )
     )
-    account = state.account(fill.account)
     opened = min(fill.quantity, max(ZERO, abs(after) - abs(before) if before * after > 0 else abs(after)))
-    if opened and filled is not None and filled.order.stop_loss is not None:
-        _protect(account, fill, filled.order.stop_loss, opened, emit)
-    _trim_stops(account, fill.account, market, emit)
+    if opened and open_order is not None and open_order.order.stop_loss is not None:
+        protection.protect(moment, fill, open_order.order.stop_loss, opened)
+    protection.trim_stops(moment, name, market)
+    for child, quantity in covered:
+        moment.emit(HeldOrderArmed(order_id=child, account=name, quantity=quantity))
+    lists.act(moment, name, actions)
     if before and before * after <= 0:
-        _cancel_reduce_only(account, fill.account, market, emit)
+        protection.cancel_reduce_only(moment, name, market)
+    if open_order is not None and open_order.list_id:
+        lists.end_if_over(moment, name, open_order.list_id)
+    if open_order is not None and not open_order.leaves:
+        lists.replace_now(moment, name, fill.order_id, cancelled=False)
 
 
-def _protect(account: Account, fill: OrderFilled, stop_price: Decimal, opened: Decimal, emit: Emit) -> None:
-    """Grows the order's stop by what its fill opened."""
-    stop = account.stops.get(fill.order_id)
-    emit(
-        StopArmed(
-            order_id=fill.order_id,
-            account=fill.account,
-            strategy=fill.strategy,
-            symbol=fill.symbol,
-            side=opposite(fill.side),
-            quantity=opened + (stop.quantity if stop is not None else ZERO),
-            stop_price=stop_price,
-            venue=fill.venue,
-        )
-    )
+def _fill_news(moment: Moment, name: str, open_order: OpenOrder | None, fill: OrderFilled) -> contingency.Filled:
+    """What the fill means to the order's list."""
+    if open_order is None:
+        # It is over, as far as we knew: what its list has to say to that is said of all of it.
+        return contingency.Filled(fill.quantity, whole=True)
+    account = moment.state.account(name)
+    whole = fill.quantity >= open_order.leaves
+    passed: tuple[str, ...] = ()
+    quote = moment.quote(open_order.order)
+    contingent = account.lists.get(open_order.list_id)
+    if whole and quote is not None and contingent is not None:
+        orders = {
+            leg.order_id: account.open_orders[leg.order_id].order
+            for leg in contingent.legs
+            if leg.order_id in account.open_orders
+        }
+        passed = contingency.passed_when_armed(contingent, orders, quote.bid, quote.ask)
+    return contingency.Filled(fill.quantity, whole, passed)
 
 
-def _trim_stops(account: Account, name: str, market: str, emit: Emit) -> None:
-    """Shrinks the stops, oldest first, until with the exits under way they protect no more than the position."""
-    for side in SIDES:
-        allowed = max(account.reducible(market, side) - account.exiting_on(market, side), ZERO)
-        surplus = account.protected_on(market, side) - allowed
-        for order_id, stop, left in account.shrunk(market, side, surplus):
-            emit(_rearmed(stop, name, order_id, left))
+def _covered_by(
+    moment: Moment, name: str, order_id: str, open_order: OpenOrder | None, filled: Decimal
+) -> list[tuple[str, Decimal]]:
+    """The children, at a venue that keeps the list itself, whose time comes with this fill: now they reserve."""
+    if open_order is None or not open_order.list_id or filled < open_order.leaves:
+        return []
+    account = moment.state.account(name)
+    contingent = account.lists.get(open_order.list_id)
+    if contingent is None or not contingent.native or contingent.legs[0].order_id != order_id:
+        return []
+    return [
+        (leg.order_id, account.open_orders[leg.order_id].leaves)
+        for leg in contingent.legs[1:]
+        if leg.order_id in account.open_orders and account.open_orders[leg.order_id].covered
+    ]
 
 
-def _rearmed(stop: Stop, account: str, order_id: str, quantity: Decimal) -> StopArmed:
-    return StopArmed(
-        order_id=order_id,
-        account=account,
-        strategy=stop.strategy,
-        symbol=stop.symbol,
-        side=stop.side,
-        quantity=quantity,
-        stop_price=stop.stop_price,
-        venue=stop.venue,
-    )
-
-
-def _cancel_reduce_only(account: Account, name: str, market: str, emit: Emit) -> None:
-    """With the position gone, or gone over to the other side, what could only reduce it has nothing left to do."""
-    for order_id, open_order in list(account.open_orders.items()):
-        order = open_order.order
-        if order.reduce_only and market_of(order) == market and not account.reducible(market, order.side):
-            emit(CancelApproved(order_id=order_id, account=name, reason="reduce_only"))
-
-
-def _trimmed(state: State, trimmed: OrderTrimmed, emit: Emit) -> None:
-    """The venue made an order smaller, because the position it reduces is."""
-    account = state.account(trimmed.account)
-    open_order = account.open_orders.get(trimmed.order_id)
+def _smaller(moment: Moment, told: OrderTrimmed | OrderPrevented) -> None:
+    """The venue made an order smaller: the position it reduces is, or it would have met one of its owner's."""
+    name, account = told.account, moment.state.account(told.account)
+    open_order = account.open_orders.get(told.order_id)
     if open_order is None:
         return
-    # All fills before the trim are known: the feed is in order.
-    cut = open_order.leaves - trimmed.leaves
-    entry = account.exits.get(trimmed.order_id)
-    emit(ReservationReduced(order_id=trimmed.order_id, account=trimmed.account, quantity=cut))
-    _try_again(account, trimmed.account, entry, cut, emit)
+    # All fills before it are known: the feed is in order.
+    cut = open_order.leaves - told.leaves
+    if cut <= 0:
+        return
+    entry = account.exits.get(told.order_id)
+    total = open_order.order.quantity - open_order.prevented - cut
+    news = contingency.Amended(total) if isinstance(told, OrderTrimmed) else contingency.Reduced(total)
+    actions = lists.follow(moment, name, told.order_id, news)
+    prevented = isinstance(told, OrderPrevented)
+    moment.emit(ReservationReduced(order_id=told.order_id, account=name, quantity=cut, prevented=prevented))
+    protection.try_again(moment, name, entry, cut)
+    lists.act(moment, name, actions)
 
 
-def _over(state: State, name: str, order_id: str, emit: Emit) -> None:
-    account = state.account(name)
+def _over(moment: Moment, told: OrderCancelled | OrderExpired | OrderRejected | OrderLost) -> None:
+    name, order_id = told.account, told.order_id
+    account = moment.state.account(name)
     open_order = account.open_orders.get(order_id)
     if open_order is None:
         return
-    entry = account.exits.get(order_id)
-    emit(ReservationReleased(order_id=order_id, account=name, quantity=open_order.leaves))
-    _try_again(account, name, entry, open_order.leaves, emit)
+    entry, left = account.exits.get(order_id), open_order.leaves
+    actions = lists.follow(moment, name, order_id, contingency.Over())
+    moment.emit(ReservationReleased(order_id=order_id, account=name, quantity=left))
+    protection.try_again(moment, name, entry, left)
+    lists.act(moment, name, actions)
+    if open_order.list_id:
+        lists.end_if_over(moment, name, open_order.list_id)
+    lists.replace_now(moment, name, order_id, cancelled=isinstance(told, OrderCancelled))
 
 
-def _try_again(account: Account, name: str, entry: str | None, quantity: Decimal, emit: Emit) -> None:
-    """An exit that did not close everything leaves its stop, that of order `entry`, to try again."""
-    if entry is None:
+def _control(moment: Moment, heard: Heard) -> None:
+    """What is asked of risk besides orders."""
+    control = moment.state.control
+    match heard.event:
+        case SetLimits() as command:
+            if command.replaces and command.replaces != control.version:
+                moment.emit(LimitsRefused(version=control.version, replaces=command.replaces, code="LIMITS_VERSION"))
+                return
+            moment.emit(
+                LimitsChanged(
+                    version=control.version + 1,
+                    document=command.document,
+                    reason=command.reason,
+                    source=command.by,
+                    at=moment.now,
+                )
+            )
+        case RebaseEquity() as command:
+            moment.emit(EquityRebased(account=command.account, reason=command.reason, by=command.by, at=moment.now))
+            valuation.tell_halts(moment)
+        case SetGate() as command:
+            moment.emit(GateChanged(enabled=command.enabled, reason=command.reason, by=command.by))
+        case RegisterStrategy() as command:
+            moment.emit(
+                StrategyRegistered(account=command.account, strategy=command.strategy, registered=command.registered)
+            )
+        case RecordSignal() as command:
+            _record_signal(moment, _id(heard), command)
+
+
+def _record_signal(moment: Moment, signal_id: str, command: RecordSignal) -> None:
+    if not moment.state.control.gate.is_registered(command.account, command.strategy):
+        moment.emit(
+            SignalRefused(
+                signal_id=signal_id,
+                account=command.account,
+                strategy=command.strategy,
+                code="GATE_NOT_REGISTERED",
+                details={"strategy": command.strategy},
+            )
+        )
         return
-    stop = account.stops[entry]
-    emit(_rearmed(stop, name, entry, stop.quantity + quantity))
-    _trim_stops(account, name, market_of(stop), emit)
-
-
-def _trigger(account: Account, name: str, order_id: str, quote: Quote, now: int, emit: Emit) -> None:
-    """Closes what the stop protects at the market, and stops the order from opening more."""
-    stop = account.stops[order_id]
-    # Numbered by the account: a stop can be forgotten and armed anew, an exit's id is never used again.
-    exit_id = f"{order_id}-stop{account.exits_made + 1}"
-    order = Order(
-        client_order_id=exit_id,
-        symbol=stop.symbol,
-        side=stop.side,
-        type="market",
-        quantity=stop.quantity,
-        strategy=stop.strategy,
-        time_in_force="ioc",
-        reduce_only=True,
-        venue=stop.venue,
-    )
-    emit(
-        StopTriggered(
-            order_id=order_id,
-            account=name,
-            symbol=stop.symbol,
-            exit_id=exit_id,
-            quantity=stop.quantity,
-            stop_price=stop.stop_price,
-            bid=quote.bid,
-            ask=quote.ask,
-            venue=stop.venue,
+    moment.emit(
+        SignalAccepted(
+            signal_id=signal_id,
+            account=command.account,
+            strategy=command.strategy,
+            symbol=command.symbol,
+            side=command.side,
+            at=moment.now,
         )
     )
-    emit(
-        OrderApproved(
-            order_id=exit_id,
-            account=name,
-            order=order,
-            fingerprint=fingerprint(order),
-            bid=quote.bid,
-            ask=quote.ask,
-            opening=False,
-            at=now,
+
+
+# Evolve
+
+
+def _spend(state: State, event: OrderApproved | OrderHeld) -> None:
+    state.rates.spend(event.account, event.order.strategy, event.at, state.control.limits)
+    guard = state.guard(event.account, event.order.strategy)
+    guard.note_order(event.order, event.at, state.control.limits.guards)
+
+
+def _evolve_position(state: State, event: PositionChanged) -> None:
+    account, market = state.own(event.account), market_of(event)
+    open_order = account.open_orders.get(event.order_id)
+    quantity = abs(event.quantity)
+    if open_order is not None:
+        _hear_leg(
+            state,
+            event.account,
+            event.order_id,
+            contingency.Filled(min(quantity, open_order.leaves), quantity >= open_order.leaves),
         )
-    )
-    if order_id in account.open_orders:
-        emit(CancelApproved(order_id=order_id, account=name, reason="stopped_out"))
+    account.move(market, event.position)
+    state.ledger.fill(event.account, event.strategy, event.venue, event.symbol, event.quantity, event.price)
+    entry, claim = account.fill(event.order_id, quantity)
+    if open_order is not None and claim is not None:
+        state.claim(event.account, claim)
+        state.changed(event.account, event.order_id, open_order)
+    state.tidy(event.account, entry)
+    if event.at:
+        guard = state.guard(event.account, event.strategy)
+        side: Side = "buy" if event.quantity > 0 else "sell"
+        guard.note_fill(event.symbol, side, event.at, state.control.limits.guards)
 
 
-def _reached(exit_side: Side, stop_price: Decimal, quote: Quote) -> bool:
-    return quote.bid <= stop_price if exit_side == "sell" else quote.ask >= stop_price
+def _evolve_reduced(state: State, event: ReservationReduced) -> None:
+    account = state.own(event.account)
+    open_order = account.open_orders[event.order_id]
+    state.claim(event.account, account.reduce(event.order_id, event.quantity, event.prevented))
+    state.changed(event.account, event.order_id, open_order)
+    total = open_order.order.quantity - open_order.prevented
+    _hear_leg(state, event.account, event.order_id, contingency.Reduced(total))
 
 
-def _numbers(**values: Decimal | int) -> dict[str, str]:
-    return {name: plain(value) if isinstance(value, Decimal) else str(value) for name, value in values.items()}
+def _evolve_released(state: State, event: ReservationReleased | HeldOrderCancelled) -> None:
+    account = state.own(event.account)
+    open_order = account.open_orders.get(event.order_id)
+    if open_order is None:
+        return
+    _hear_leg(state, event.account, event.order_id, contingency.Over())
+    claim = account.release(event.order_id)
+    assert claim is not None
+    state.claim(event.account, claim)
+    state.changed(event.account, event.order_id, open_order)
+    state.tidy(event.account, event.order_id)
+
+
+def _evolve_amend(state: State, event: AmendApproved) -> None:
+    account = state.own(event.account)
+    state.claim(event.account, *account.ask_amend(event.order_id, Amend(event.quantity, event.price)))
+    strategy = account.open_orders[event.order_id].order.strategy
+    state.rates.spend(event.account, strategy, event.at, state.control.limits)
+
+
+def _evolve_amended(state: State, event: ReservationAmended) -> None:
+    account = state.own(event.account)
+    open_order = account.open_orders[event.order_id]
+    refused = bool(event.code)
+    claims = account.settle_amend(event.order_id, event.quantity, event.price, event.leaves, refused)
+    state.claim(event.account, *claims)
+    state.changed(event.account, event.order_id, open_order)
+    if not refused:
+        total = event.quantity - open_order.prevented
+        _hear_leg(state, event.account, event.order_id, contingency.Amended(total))
+    if event.order_id not in account.open_orders:
+        _hear_leg(state, event.account, event.order_id, contingency.Over())
+        state.tidy(event.account, event.order_id)
+
+
+def _evolve_cancel(state: State, event: CancelApproved | CancelFailed, cancelling: bool) -> None:
+    account = state.own(event.account)
+    open_order = account.open_orders.get(event.order_id)
+    if open_order is not None:
+        open_order.cancelling = cancelling
+        state.reindex(event.account, event.order_id, open_order)
+        if cancelling:
+            _do_leg(state, event.account, event.order_id, contingency.Cancel(event.order_id))
+        else:
+            _hear_leg(state, event.account, event.order_id, contingency.CancelFailed())
+
+
+def _hear_leg(state: State, account: str, order_id: str, news: contingency.News) -> None:
+    contingent = _contingent(state, account, order_id)
+    if contingent is not None:
+        contingency.heard(contingent, order_id, news)
+
+
+def _do_leg(state: State, account: str, order_id: str, action: contingency.Action) -> None:
+    contingent = _contingent(state, account, order_id)
+    if contingent is not None:
+        contingency.done(contingent, action)
+
+
+def _contingent(state: State, account: str, order_id: str) -> contingency.Contingent | None:
+    return lists.list_of(state.accounts[account], order_id)
+
+
+def _evolve_control(state: State, event: Event) -> None:
+    control = state.control
+    match event:
+        case KillSwitchEngaged():
+            control.switches[key_of(event)] = Switch(
+                scope=event.scope,
+                account=event.account,
+                strategy=event.strategy,
+                symbol=event.symbol,
+                flatten=event.flatten,
+                reason=event.reason,
+            )
+        case KillSwitchReset():
+            switch = control.switches.pop(key_of(event), None)
+            if switch is not None and switch.flatten:
+                for account in state.accounts.values():
+                    account.flattening.clear()
+        case LimitsChanged():
+            control.limits, control.version = event.document, event.version
+            if event.source.startswith(FILE):
+                control.source = event.source.removeprefix(FILE)
+            state.ledger.adopt(event.document)
+            state.index_orders()
+        case MarksTaken():
+            control.marked_at = event.at
+            state.ledger.mark(event.marks, event.at)
+        case FeeBooked():
+            state.ledger.fee(event.account, event.strategy, event.fee)
+        case HaltChanged():
+            key = valuation.halt_key(event.scope, event.name, event.rule)
+            if event.halted:
+                control.halts[key] = True
+            else:
+                control.halts.pop(key, None)
+        case EquityRebased():
+            state.ledger.rebase(event.account)
+        case CorrelationsAdopted():
+            state.adopt(event)
+        case GateChanged():
+            control.gate.enabled = event.enabled
+        case StrategyRegistered():
+            control.gate.register(event.account, event.strategy, event.registered)
+        case SignalAccepted():
+            control.gate.accept(event)

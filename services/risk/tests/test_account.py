@@ -13,13 +13,14 @@ from bot4_common.messages.risk import (
     CancelRefused,
     KillSwitchEngaged,
     KillSwitchReset,
+    KillSwitchResetRefused,
     OrderApproved,
     PositionChanged,
     ReservationReleased,
     StopArmed,
 )
 from bot4_common.messages.terms import Event
-from bot4_risk.domain import State
+from bot4_risk.state import State
 from services.risk.tests.words import (
     MARKET,
     bought,
@@ -193,4 +194,4 @@ def test_with_the_kill_switch_reset_orders_are_taken_again() -> None:
 
 
 def test_a_kill_switch_that_is_not_engaged_cannot_be_reset() -> None:
-    given().when(ResetKillSwitch(account="ann", reason="over")).then_nothing()
+    given().when(ResetKillSwitch(account="ann", reason="over")).then(event(KillSwitchResetRefused, account="ann"))

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 
-from bot4_common.errors import REFUSALS
 from bot4_common.given import MILLISECOND, NOON, SECOND, Expected, event
 from bot4_common.messages.gateway import EngageKillSwitch
-from bot4_common.messages.risk import OrderApproved, OrderRefused, OrderRepeated
+from bot4_common.messages.risk import OrderApproved, OrderRepeated
 from bot4_common.orders import fingerprint
-from bot4_risk.limits import Limits, parse
-from services.risk.tests.words import bought, buy, cancelled, given, holding, order, place, quote, sell
-
-
-def refused(id: str, code: str, **details: str) -> Expected:
-    assert code in REFUSALS
-    return event(OrderRefused, order_id=id, account="ann", code=code, details=details)
+from services.risk.tests.words import bought, buy, cancelled, given, holding, order, place, quote, refused, sell
 
 
 def approved(order_id: str, **fields: object) -> Expected:
@@ -227,24 +219,3 @@ def test_after_the_window_the_id_of_an_open_order_is_taken() -> None:
 def test_to_the_end_of_the_window_a_repeat_is_a_repeat() -> None:
     asked = buy("1", "100", stop="90", id="c1")
     given().when(asked).after(60 * SECOND - MILLISECOND).when(asked).then(event(OrderRepeated, first="1-0"))
-
-
-def test_limits_are_read_from_text() -> None:
-    assert parse('order_notional_max = "7"\nprice_collar_bps = 20').order_notional_max == 7
-    assert parse("") == Limits()
-
-
-@pytest.mark.parametrize("limit", ['order_notional_max = "0"', "open_orders_max = 0", "price_collar_bps = -1"])
-def test_a_limit_must_be_above_zero(limit: str) -> None:
-    with pytest.raises(ValueError, match="must be above zero"):
-        parse(limit)
-
-
-def test_a_limit_must_be_a_number() -> None:
-    with pytest.raises(ValueError, match="not a finite number"):
-        parse('position_notional_max = "NaN"')
-
-
-def test_a_limit_that_does_not_exist_is_not_passed_over() -> None:
-    with pytest.raises(ValueError, match="order_notional"):
-        parse('order_notional = "7"')

@@ -22,7 +22,7 @@ from bot4_common.messages.risk import (
 from bot4_common.messages.terms import Event, Order
 from bot4_common.orders import fingerprint
 from bot4_risk.account import Account
-from bot4_risk.domain import State
+from bot4_risk.state import State
 from services.risk.tests.words import (
     MARKET,
     SYMBOL,

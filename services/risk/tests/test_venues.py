@@ -13,8 +13,8 @@ from bot4_common.messages.risk import (
     StopTriggered,
 )
 from bot4_common.orders import fingerprint
-from bot4_risk.domain import State
-from services.risk.tests.words import bought, given, order, place, quote, sold
+from bot4_risk.state import State
+from services.risk.tests.words import bought, given, order, place, quote, refused, sold
 
 # The market at "b" is ten above that at "a", which is the default.
 AT_A, AT_B = quote(venue="a"), quote("109", "111", venue="b")
@@ -102,10 +102,10 @@ def test_reduce_only_orders_at_another_venue_stay_when_a_position_closes() -> No
 def test_the_position_limit_is_that_of_all_venues_together() -> None:
     half = trading().when(bought("x", "110", venue="a"))
     half.when(place(order("buy", "80", "110", stop="90", venue="b"))).then(
-        event(OrderRefused, code="POSITION_LIMIT", details={"asked": "20900", "limit": "20000"})
+        refused("2-0", "POSITION_LIMIT", asked="20900", limit="20000")
     )
     half.when(place(order("sell", "80", "110", stop="130", venue="b", id="short"))).then(
-        event(OrderRefused, code="POSITION_LIMIT", details={"asked": "20900", "limit": "20000"})
+        refused("3-0", "POSITION_LIMIT", asked="20900", limit="20000")
     )
     half.when(place(order("buy", "70", "110", stop="90", venue="b", id="less"))).then(event(OrderApproved))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot4_common.given import NOON, Scenario
+from bot4_common.errors import REFUSALS
+from bot4_common.given import NOON, Expected, Scenario
+from bot4_common.instruments import shipped
 from bot4_common.messages.execution import (
     OrderCancelled,
     OrderExpired,
@@ -14,20 +16,23 @@ from bot4_common.messages.execution import (
     OrderTrimmed,
 )
 from bot4_common.messages.gateway import CancelOrder, PlaceOrder
+from bot4_common.messages.limits import AccountLimits, LimitsDocument, OrderLimits
 from bot4_common.messages.market import Quote
-from bot4_common.messages.risk import PositionChanged
-from bot4_common.messages.terms import Order, Side
-from bot4_risk.domain import Risk, State
-from bot4_risk.limits import Limits
+from bot4_common.messages.risk import OrderRefused, PositionChanged
+from bot4_common.messages.terms import Event, Order, Side
+from bot4_common.venues import load
+from bot4_risk.domain import Risk
+from bot4_risk.state import State
 
 SYMBOL = "BTC-USDT"
 MARKET = "sim/BTC-USDT"
-LIMITS = Limits(
-    order_notional_max=Decimal(10_000),
-    position_notional_max=Decimal(20_000),
-    price_collar_bps=1_000,
-    open_orders_max=4,
+# A position of up to 20,000.
+LIMITS = LimitsDocument(
+    order=OrderLimits(notional_max=Decimal(10_000), price_collar_bps=1_000),
+    account=AccountLimits(capital=Decimal(1_000_000), open_orders_max=4, self_trade_prevention="none"),
 )
+VENUES = load(("sim", "a", "b"))
+LOTS = {symbol: instrument.lot for symbol, instrument in shipped().items()}
 
 
 def quote(bid: str = "99", ask: str = "101", at: int = NOON, symbol: str = SYMBOL, venue: str = "sim") -> Quote:
@@ -42,9 +47,10 @@ def quote(bid: str = "99", ask: str = "101", at: int = NOON, symbol: str = SYMBO
     )
 
 
-def given(*quotes: Quote, venues: tuple[str, ...] = ("sim",)) -> Scenario[State]:
+def given(*quotes: Quote, venues: tuple[str, ...] = ("sim",), limits: LimitsDocument = LIMITS) -> Scenario[State]:
     """Risk as it begins, in a market."""
-    scenario = Scenario(Risk(LIMITS, venues, capacity=1_000))
+    risk = Risk(limits, {venue: VENUES[venue] for venue in venues}, LOTS, capacity=1_000)
+    scenario = Scenario(risk).given(risk.file_limits(1, NOON))
     scenario.quotes = {(each.venue, each.symbol): each for each in quotes or [quote()]}
     return scenario
 
@@ -100,6 +106,22 @@ def sell(
     quantity: str, price: str | None = None, stop: str | None = None, id: str | None = None, reduce_only: bool = False
 ) -> PlaceOrder:
     return place(order("sell", quantity, price, stop, id, reduce_only=reduce_only))
+
+
+class Refusal(Expected):
+    """A refusal for a reason; of its numbers those that matter."""
+
+    def __init__(self, order_id: str, code: str, details: dict[str, str], account: str) -> None:
+        assert code in REFUSALS
+        super().__init__(OrderRefused, {"order_id": order_id, "account": account, "code": code})
+        self.details = details
+
+    def matches(self, said: Event) -> bool:
+        return super().matches(said) and self.details.items() <= said.details.items()  # type: ignore[attr-defined]
+
+
+def refused(id: str, code: str, account: str = "ann", **details: str) -> Refusal:
+    return Refusal(id, code, details, account)
 
 
 def place(order: Order, account: str = "ann") -> PlaceOrder:
