@@ -1,30 +1,53 @@
-"""The cost model as a process: it records what fills cost, and answers what an order would cost."""
+"""The cost model as a process: it records what fills cost, says what an order would cost, and publishes statistics."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from bot4_common import streams
 from bot4_common.log import Log
+from bot4_common.messages.cost import PricesSampled
 from bot4_common.messages.estimate import SUBJECT, decode_request
 from bot4_common.messages.frame import encode
 from bot4_common.messages.market import Quote, decode_spoken
 from bot4_common.process import load_venues, run
-from bot4_common.service import Service
+from bot4_common.service import Service, no_work
 from bot4_common.settings import Settings, read
 from bot4_cost_model.domain import CostModel, State, estimate
 from bot4_cost_model.fees import FeeSchedule, schedules
+from bot4_cost_model.fitting import Fit, Fitting, in_a_process
+from bot4_cost_model.sampling import INTERVAL_NS, history
 
 
-def service(fees: Mapping[str, FeeSchedule]) -> Service[State]:
-    """`fees` by venue."""
+class CostSettings(Settings, frozen=True, kw_only=True):
+    # How far apart prices are sampled for the statistics of their returns, and a CSV file (time_ns,symbol,price; in the
+    # order of time) of prices from before; none: the statistics begin with what is sampled.
+    statistics_interval_s: Annotated[int, Meta(ge=1)] = INTERVAL_NS // 1_000_000_000
+    statistics_history: str | None = None
+
+
+def service(
+    fees: Mapping[str, FeeSchedule],
+    interval_ns: int = INTERVAL_NS,
+    earlier: Sequence[PricesSampled] = (),
+    fit: Fit | None = None,
+) -> Service[State]:
+    """`fees` by venue, the default one first. Without `fit` it samples prices, and publishes no statistics."""
+    decider = CostModel(fees, interval_ns, earlier)
     return Service(
         name=f"cost-{streams.SHARD}",
         stream=streams.COST,
-        decider=CostModel(fees),
+        decider=decider,
         hears=(streams.EXECUTION,),
+        listens=(streams.quotes(next(iter(fees))),),
+        work=no_work if fit is None else Fitting(decider, fit),
     )
 
 
@@ -44,10 +67,27 @@ async def answer_estimates(fees: Mapping[str, FeeSchedule], log: Log) -> None:
     await log.answer(SUBJECT, respond)
 
 
+def load_history(settings: CostSettings, now: int) -> tuple[PricesSampled, ...]:
+    """Raises `ValueError` naming the file and the line that cannot be used."""
+    if settings.statistics_history is None:
+        return ()
+    with Path(settings.statistics_history).open(encoding="utf-8", newline="") as lines:
+        try:
+            return history(lines, settings.statistics_interval_s * 1_000_000_000, until=now)
+        except ValueError as error:
+            raise ValueError(f"{settings.statistics_history}: {error}") from error
+
+
 def main() -> None:
-    settings = read(Settings, os.environ)
+    settings = read(CostSettings, os.environ)
     fees = schedules(load_venues(settings).values())
-    run(service(fees), settings, beside=partial(answer_estimates, fees))
+    costs = service(
+        fees,
+        interval_ns=settings.statistics_interval_s * 1_000_000_000,
+        earlier=load_history(settings, time.time_ns()),
+        fit=in_a_process,
+    )
+    run(costs, settings, beside=partial(answer_estimates, fees))
 
 
 if __name__ == "__main__":

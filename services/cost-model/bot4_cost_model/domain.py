@@ -1,54 +1,148 @@
-"""Costs: what did a fill cost against the market that its order was decided on, and what would one cost now?"""
+"""Costs: what did a fill cost against the market that its order was decided on, and what would one cost now?
+
+Beside it the cost model samples the market and publishes statistics of it. It does not compute them: it says what they
+are wanted of, and hears what was found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any
 
 import msgspec
 
 from bot4_common.decider import Emit, Heard
-from bot4_common.messages.cost import CostRecorded
+from bot4_common.messages.cost import CostRecorded, PricesSampled, StatisticsPublished
 from bot4_common.messages.estimate import Estimate, EstimateRefused, EstimateRequest
 from bot4_common.messages.execution import OrderFilled
-from bot4_common.messages.market import Quote
+from bot4_common.messages.market import Quote, Tick
 from bot4_common.messages.terms import Event, EventId, Liquidity, signed
 from bot4_common.money import EXACT, POSITIVE, is_positive, plain
 from bot4_cost_model.fees import FeeSchedule
+from bot4_cost_model.sampling import (
+    INTERVAL_NS,
+    RETURNS_MIN,
+    SAMPLES_MAX,
+    StatisticsFitted,
+    Window,
+    mids,
+    period,
+)
+
+# Of a history, as many samples as fit well into a frame.
+SEEDED_AT_ONCE = 256
 
 
 class State(msgspec.Struct):
-    """Nothing a decision needs: a fill carries all its cost follows from. The count tells how far the fold has come."""
+    """A fill carries all that its cost follows from; statistics follow from the samples.
+
+    `recorded` counts the costs. `samples` are the newest SAMPLES_MAX, the oldest first. `version` is that of the
+    statistics published last, and `published_to` the newest sample in them.
+    """
 
     recorded: int = 0
+    samples: list[PricesSampled] = []
+    version: int = 0
+    published_to: int = 0
+
+    @property
+    def sampled_to(self) -> int:
+        return self.samples[-1].at if self.samples else 0
 
 
 class CostModel:
-    """The decider of one cost shard. `schedules` by venue."""
+    """The decider of one cost shard.
 
-    def __init__(self, schedules: Mapping[str, FeeSchedule]) -> None:
+    `schedules` by venue; the first is the venue whose prices are sampled. `history` are samples from before, the oldest
+    first: those that are newer than what was sampled are taken over.
+    """
+
+    def __init__(
+        self,
+        schedules: Mapping[str, FeeSchedule],
+        interval_ns: int = INTERVAL_NS,
+        history: Sequence[PricesSampled] = (),
+    ) -> None:
         self._schedules = schedules
+        self._venue = next(iter(schedules))
+        self._interval_ns = interval_ns
+        self._history = history
 
     def initial(self) -> State:
         return State()
 
     def deadline(self, state: State) -> int | None:
-        return None
+        """At once, while there is history to be taken over."""
+        return 0 if self._is_seeding(state) else None
 
     def decide(self, state: State, heard: Heard, emit: Emit) -> None:
-        if isinstance(heard.event, OrderFilled):
-            assert heard.id is not None
-            emit(cost(heard.event, heard.id, self._schedules[heard.event.venue]))
+        match heard.event:
+            case OrderFilled() as fill:
+                assert heard.id is not None
+                emit(cost(fill, heard.id, self._schedules[fill.venue]))
+            case Tick():
+                for sample in self._unseeded(state):
+                    emit(sample)
+            case Quote(venue=self._venue):
+                self._sample(state, heard, emit)
+            case StatisticsFitted() as fitted:
+                publish(state, fitted, heard.at, emit)
 
     def evolve(self, state: State, event: Event) -> None:
-        state.recorded += 1
+        match event:
+            case CostRecorded():
+                state.recorded += 1
+            case PricesSampled():
+                state.samples.append(event)
+                del state.samples[:-SAMPLES_MAX]
+            case StatisticsPublished():
+                state.version = event.version
+                state.published_to = event.sampled_to
 
     def dump(self, state: State) -> Any:
         return state
 
     def load(self, data: bytes) -> State:
         return msgspec.json.decode(data, type=State)
+
+    def wanted(self, state: State) -> Window | None:
+        """What statistics are wanted of: all samples, when they are enough and not all of them published."""
+        if len(state.samples) <= RETURNS_MIN or state.sampled_to <= state.published_to or self._is_seeding(state):
+            return None
+        return Window(samples=list(state.samples), interval_ns=self._interval_ns)
+
+    def _sample(self, state: State, heard: Heard, emit: Emit) -> None:
+        """At the first quote of a period, once the history is taken over, which is older."""
+        due = period(heard.at, self._interval_ns) > period(state.sampled_to, self._interval_ns)
+        if due and not self._is_seeding(state):
+            prices = mids(heard.quotes, self._venue, heard.at)
+            if prices:
+                emit(PricesSampled(prices=prices, at=heard.at))
+
+    def _is_seeding(self, state: State) -> bool:
+        return bool(self._history) and self._history[-1].at > state.sampled_to
+
+    def _unseeded(self, state: State) -> Sequence[PricesSampled]:
+        """The next of the history, no more than a frame holds well."""
+        start = bisect_right(self._history, state.sampled_to, key=lambda sample: sample.at)
+        return self._history[start : start + SEEDED_AT_ONCE]
+
+
+def publish(state: State, fitted: StatisticsFitted, at: int, emit: Emit) -> None:
+    if not fitted.symbols or fitted.sampled_to <= state.published_to:
+        return
+    emit(
+        StatisticsPublished(
+            version=state.version + 1,
+            sampled_to=fitted.sampled_to,
+            interval_ns=fitted.interval_ns,
+            symbols=fitted.symbols,
+            correlations=fitted.correlations,
+            at=at,
+        )
+    )
 
 
 def cost(fill: OrderFilled, id: EventId, schedule: FeeSchedule) -> CostRecorded:

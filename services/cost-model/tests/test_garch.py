@@ -92,6 +92,14 @@ def test_the_parameters_that_made_a_series_are_found(seed: int) -> None:
     assert found.nu == pytest.approx(5, abs=1)
 
 
+def test_what_is_found_differs_from_the_truth_by_chance_only() -> None:
+    """One fit of 4,000 returns errs by 0.012, 0.022 and 0.35; the mean of 24 by a fifth of that."""
+    found = [fit(clustered(seed)) for seed in range(24)]
+    assert np.mean([each.alpha for each in found]) == pytest.approx(0.08, abs=0.006)
+    assert np.mean([each.beta for each in found]) == pytest.approx(0.88, abs=0.01)
+    assert np.mean([each.nu for each in found]) == pytest.approx(5, abs=0.2)
+
+
 @pytest.mark.parametrize("seed", [0, 2, 3, 4, 5])
 def test_a_variance_that_never_returns_is_averaged(seed: int) -> None:
     found = fit(integrated(seed))
@@ -229,9 +237,9 @@ def test_the_filters_of_warnings_are_left_as_they_were() -> None:
     assert list(warnings.filters) == before
 
 
-def test_the_decider_does_not_import_the_statistics() -> None:
+def test_the_service_does_not_import_the_statistics() -> None:
     heavy = "{'arch', 'numpy', 'pandas', 'scipy', 'statsmodels'}"
-    script = f"import sys, bot4_cost_model.domain; print(sorted({heavy} & set(sys.modules)))"
+    script = f"import sys, bot4_cost_model.__main__; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
     assert found.stdout.strip() == "[]"
 
