@@ -19,7 +19,8 @@ from bot4_common.settings import Settings, read
 from bot4_common.telemetry import Tracing, log_to_stderr, open_traces
 from bot4_gateway.desk import CALLERS_MAX, Desk
 from bot4_gateway.figures import Figures
-from bot4_gateway.http import Keys, create_app
+from bot4_gateway.http import create_app
+from bot4_gateway.keys import Keys, parse_keys
 from bot4_gateway.views import FILLS_MAX, FINISHED_MAX
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,12 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     http_port: int = 8080
     # `account:key,account:key`; an account may have several keys. There is no default: a key is a secret.
     api_keys: str = ""
+    # `name:key,name:key` of those who act for the firm: limits, the gate, kill switches of any scope.
+    operator_keys: str = ""
+    # Argon2id hashes of the key that resets kill switches and of the one that passes the gate. Without the hash nothing
+    # is reset, and nobody passes.
+    second_key_hash: str = ""
+    override_key_hash: str = ""
     # Which replica this is. No two processes may have the same number.
     replica: int = 0
     # How long a caller waits before it hears how things stand, and how long a client order id is remembered.
@@ -49,15 +56,10 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     fills: int = FILLS_MAX
 
 
-def parse_keys(text: str) -> dict[str, str]:
-    """Accounts by key. Raises `ValueError` without repeating what it was given."""
-    accounts = {}
-    for number, pair in enumerate(text.split(","), 1):
-        account, colon, key = pair.strip().partition(":")
-        if not account or not colon or not key or key in accounts:
-            raise ValueError(f"BOT4_API_KEYS is `account:key,account:key`; entry {number} is not, or repeats a key")
-        accounts[key] = account
-    return accounts
+def keys_of(settings: GatewaySettings) -> Keys:
+    """Raises `ValueError` naming the setting that is wrong, without repeating what it says."""
+    operators = parse_keys(settings.operator_keys, "BOT4_OPERATOR_KEYS") if settings.operator_keys else {}
+    return Keys(parse_keys(settings.api_keys), operators, settings.second_key_hash, settings.override_key_hash)
 
 
 class Server(uvicorn.Server):
@@ -70,7 +72,7 @@ class Server(uvicorn.Server):
 async def serve(settings: GatewaySettings) -> int:
     """Runs until a signal, or until it must not go on. Returns the exit code of the process."""
     name = f"gateway-{settings.replica}"
-    keys = Keys(parse_keys(settings.api_keys))
+    keys = keys_of(settings)
     tracing = Tracing(name, settings.trace_ratio, open_traces(settings.trace_dir, name))
     log = await open_log(settings, name)
     desk = Desk(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from bot4_common.errors import REFUSALS, Refusal
 from bot4_common.instruments import Instrument
 from bot4_common.messages.estimate import Estimate
-from bot4_common.messages.terms import Liquidity, OrderType, Side, TimeInForce
+from bot4_common.messages.risk import SelfTradePrevented
+from bot4_common.messages.terms import Liquidity, ListKind, OrderType, Prevention, Side, TimeInForce
 from bot4_common.money import ZERO, plain
 from bot4_common.orders import OrderRecord, Status
 from bot4_common.venues import VenueDefinition
-from bot4_gateway.views import Fill, KillSwitch, Line, Result, View
+from bot4_gateway.lists import ListRecord, ListStatus
+from bot4_gateway.views import Fill, Line, Prevented, Result, View
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -29,10 +31,12 @@ AVERAGE_STEP = Decimal("1e-12")
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it stands. `code` and `details` say why it was refused or rejected. `duplicate`: the request repeated
     an earlier one, and this is that one's answer. `venue` is where it goes: once it is approved also when it named
-    none, and before that as it was asked."""
+    none, and before that as it was asked. `triggered`: a stop whose trigger was reached. `prevented` is what
+    self-trade prevention at the venue took: quantity = filled + prevented + leaves while it lives."""
 
     order_id: str
     client_order_id: str
+    list_id: str
     account: str
     strategy: str
     status: Status
@@ -41,12 +45,21 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     type: OrderType
     quantity: Number
     price: Number | None
+    stop_price: Number | None
+    activation_price: Number | None
+    trail_bps: int
+    display_quantity: Number | None
     time_in_force: TimeInForce
+    expire_at: Time
     post_only: bool
     reduce_only: bool
+    self_trade_prevention: Prevention | Literal[""]
     stop_loss: Number | None
+    signal: str
     venue: str
+    triggered: bool
     filled: Number
+    prevented: Number
     leaves: Number
     average_price: Number | None
     code: str
@@ -62,6 +75,53 @@ class OrdersAnswer(msgspec.Struct, frozen=True):
     """Live orders, the newest first; then finished ones, the last one to finish first."""
 
     orders: list[OrderAnswer]
+
+
+class ListAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A list as it stands; `legs` are its orders, as far as they are remembered, in the order they were given in."""
+
+    list_id: str
+    client_list_id: str
+    account: str
+    kind: ListKind
+    status: ListStatus
+    legs: list[OrderAnswer]
+    code: str
+    details: dict[str, str]
+    received_at: Time
+    decided_at: Time
+    over_at: Time
+    duplicate: bool
+
+
+class ListsAnswer(msgspec.Struct, frozen=True):
+    """Live lists, the newest first; then those that are over, the last one to end first."""
+
+    lists: list[ListAnswer]
+
+
+class PreventedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Two orders of one owner that did not trade with each other. `by` says who saw to it: risk before the venue, or
+    the venue. `order_id` will not trade `quantity`, and `other_id` will not trade `other_quantity`, which the venue
+    tells of each by itself. `price` is where they would have met."""
+
+    prevented_id: str
+    by: Literal["risk", "venue"]
+    order_id: str
+    other_id: str
+    symbol: str
+    venue: str
+    mode: Prevention | Literal[""]
+    quantity: Number
+    other_quantity: Number | None
+    price: Number | None
+    at: Time
+
+
+class AllPreventedAnswer(msgspec.Struct, frozen=True):
+    """The newest first."""
+
+    prevented: list[PreventedAnswer]
 
 
 class FillAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,15 +218,6 @@ class VenuesAnswer(msgspec.Struct, frozen=True):
     venues: list[VenueAnswer]
 
 
-class KillSwitchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`since` is when it was last engaged or reset."""
-
-    account: str
-    engaged: bool
-    reason: str
-    since: Time
-
-
 class EstimateAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Costs in quote currency against the mid: spread + fee = total."""
 
@@ -184,13 +235,14 @@ class EstimateAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`order_id` is there when an order was journaled, and then refused or rejected."""
+    """`order_id` or `list_id` is there when an order or a list was journaled, and then refused or rejected."""
 
     code: str
     message: str
     details: dict[str, str]
     retryable: bool
     order_id: str = ""
+    list_id: str = ""
     duplicate: bool = False
 
 
@@ -199,6 +251,7 @@ def order_answer(record: OrderRecord, duplicate: bool = False) -> OrderAnswer:
     return OrderAnswer(
         order_id=record.order_id,
         client_order_id=order.client_order_id,
+        list_id=record.list_id,
         account=record.account,
         strategy=order.strategy,
         status=record.status,
@@ -207,12 +260,21 @@ def order_answer(record: OrderRecord, duplicate: bool = False) -> OrderAnswer:
         type=order.type,
         quantity=plain(order.quantity),
         price=_plain(order.price),
+        stop_price=_plain(order.stop_price),
+        activation_price=_plain(order.activation_price),
+        trail_bps=order.trail_bps,
+        display_quantity=_plain(order.display_quantity),
         time_in_force=order.time_in_force,
+        expire_at=order.expire_at,
         post_only=order.post_only,
         reduce_only=order.reduce_only,
+        self_trade_prevention=order.self_trade_prevention,
         stop_loss=_plain(order.stop_loss),
+        signal=order.signal,
         venue=order.venue,
+        triggered=record.triggered,
         filled=plain(record.filled),
+        prevented=plain(record.prevented),
         leaves=plain(record.leaves),
         average_price=_average(record.notional, record.filled),
         code=record.code,
@@ -222,6 +284,57 @@ def order_answer(record: OrderRecord, duplicate: bool = False) -> OrderAnswer:
         acknowledged_at=record.acknowledged_at,
         over_at=record.over_at,
         duplicate=duplicate,
+    )
+
+
+def list_answer(record: ListRecord, legs: Sequence[OrderRecord], duplicate: bool = False) -> ListAnswer:
+    return ListAnswer(
+        list_id=record.list_id,
+        client_list_id=record.client_list_id,
+        account=record.account,
+        kind=record.kind,
+        status=record.status,
+        legs=[order_answer(leg) for leg in legs],
+        code=record.code,
+        details={"first": record.first} if record.first else record.details,
+        received_at=record.received_at,
+        decided_at=record.decided_at,
+        over_at=record.over_at,
+        duplicate=duplicate,
+    )
+
+
+def prevented_answer(prevented: Prevented, account: str) -> PreventedAnswer:
+    """As `account` sees it: its own order first."""
+    event = prevented.event
+    if not isinstance(event, SelfTradePrevented):
+        return PreventedAnswer(
+            prevented_id=prevented.id,
+            by="venue",
+            order_id=event.order_id,
+            other_id=event.other_id,
+            symbol=prevented.symbol,
+            venue=event.venue,
+            mode="",
+            quantity=plain(event.quantity),
+            other_quantity=None,
+            price=None,
+            at=prevented.at,
+        )
+    taker, maker = (event.order_id, event.quantity), (event.resting_id, event.resting_quantity)
+    own, other = (taker, maker) if account == event.account else (maker, taker)
+    return PreventedAnswer(
+        prevented_id=prevented.id,
+        by="risk",
+        order_id=own[0],
+        other_id=other[0],
+        symbol=prevented.symbol,
+        venue="",
+        mode=event.mode,
+        quantity=plain(own[1]),
+        other_quantity=plain(other[1]),
+        price=_plain(event.price),
+        at=prevented.at,
     )
 
 
@@ -310,16 +423,14 @@ def estimate_answer(estimate: Estimate) -> EstimateAnswer:
     return _written(estimate, EstimateAnswer)
 
 
-def kill_switch_answer(account: str, switch: KillSwitch) -> KillSwitchAnswer:
-    return KillSwitchAnswer(account=account, engaged=switch.engaged, reason=switch.reason, since=switch.since)
-
-
 def refusal(code: str) -> Refusal:
     """What a code means. One that is not ours is the venue's own, about an order it rejected."""
     return REFUSALS.get(code) or Refusal(422, False, "InvalidOrder", "The venue rejected the order.")
 
 
-def error_answer(code: str, details: dict[str, str], order_id: str = "", duplicate: bool = False) -> ErrorAnswer:
+def error_answer(
+    code: str, details: dict[str, str], order_id: str = "", list_id: str = "", duplicate: bool = False
+) -> ErrorAnswer:
     known = refusal(code)
     return ErrorAnswer(
         code=code,
@@ -327,6 +438,7 @@ def error_answer(code: str, details: dict[str, str], order_id: str = "", duplica
         details=details,
         retryable=known.retryable,
         order_id=order_id,
+        list_id=list_id,
         duplicate=duplicate,
     )
 

@@ -1,4 +1,5 @@
-"""Has this been asked before? The submissions of the last window by client order id, as the gateway's stream tells.
+"""Has this been asked before? The submissions of the last window by the ids that callers gave them, as the gateway's
+stream tells. Orders and lists share one space of ids, and an order that replaces another has its own like any.
 
 A snapshot does not carry them: there may be a million. It carries from where the stream has to be read again to know
 them as before. For that it also names the repeats among them, which are rare: a caller's second submission is stored
@@ -11,14 +12,33 @@ from collections import deque
 
 import msgspec
 
-from bot4_common.idempotency import CAPACITY, WINDOW_NS, WINDOW_TICKS, Counts, IdempotencyStore
+from bot4_common.idempotency import CAPACITY, WINDOW_NS, WINDOW_TICKS, Counts, IdempotencyStore, Key
 from bot4_common.messages.frame import Frame
-from bot4_common.messages.gateway import PlaceOrder
-from bot4_common.orders import fingerprint, order_id_of
+from bot4_common.messages.gateway import PlaceList, PlaceOrder, ReplaceOrder
+from bot4_common.orders import fingerprint, list_fingerprint, order_id_of
+
+# What a caller gives an id of its own.
+Keyed = PlaceOrder | PlaceList | ReplaceOrder
+KEYED = (PlaceOrder, PlaceList, ReplaceOrder)
+
+
+def key_of(command: Keyed) -> Key:
+    if isinstance(command, PlaceList):
+        return command.account, command.list.client_list_id
+    return command.account, command.order.client_order_id
+
+
+def asked_by(command: Keyed) -> str:
+    """The fingerprint that tells a repeat from another body under the same id: that of what shall be traded."""
+    return list_fingerprint(command.list) if isinstance(command, PlaceList) else fingerprint(command.order)
+
+
+def orders_in(command: Keyed) -> int:
+    return len(command.list.orders) if isinstance(command, PlaceList) else 1
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
-    """Who has a client order id, and what was asked under it."""
+    """Who has an id, the order or the list, and what was asked under it."""
 
     order_id: str
     fingerprint: str
@@ -58,11 +78,11 @@ class Asked:
     def counts(self) -> Counts:
         return self._store.counts
 
-    def first(self, account: str, client_order_id: str, now: int) -> Placed | None:
-        return self._store.get((account, client_order_id), now)
+    def first(self, key: Key, now: int) -> Placed | None:
+        return self._store.get(key, now)
 
     def repeated(self, order_id: str) -> Placed | None:
-        """The submission that this one of the last window only repeats, or claims the client order id of."""
+        """The submission that this one of the last window only repeats, or claims the id of."""
         return self._repeats.get(order_id, (0, None))[1]
 
     def take(self, sequence: int, frame: Frame) -> None:
@@ -74,18 +94,17 @@ class Asked:
         index = 0
         for decision in frame.decisions:
             for event in decision.events:
-                if isinstance(event, PlaceOrder):
+                if isinstance(event, KEYED):
                     self._place(sequence, index, event)
                 index += 1
         self._forget()
 
-    def _place(self, sequence: int, index: int, event: PlaceOrder) -> None:
+    def _place(self, sequence: int, index: int, event: Keyed) -> None:
         order_id = order_id_of(sequence, index)
-        key = event.account, event.order.client_order_id
         if order_id in self._known_repeats:
             self._repeats[order_id] = sequence, None
             return
-        first = self._store.put(key, Placed(order_id, fingerprint(event.order)), self._now)
+        first = self._store.put(key_of(event), Placed(order_id, asked_by(event)), self._now)
         if first is not None:
             self._repeats[order_id] = sequence, first
 

@@ -8,39 +8,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from bot4_common import streams
 from bot4_common.errors import Refused
 from bot4_common.idempotency import CAPACITY, WINDOW_NS
-from bot4_common.instruments import Instrument, check
+from bot4_common.instruments import NEVER_RESTS, Instrument, check, check_amend, check_list
 from bot4_common.log import AppendUnknown, ChainBroken, Log, Reading
+from bot4_common.messages.breakers import BreakerChanged
 from bot4_common.messages.estimate import SUBJECT, Estimate, EstimateRefused, EstimateRequest, decode_answer
 from bot4_common.messages.execution import CancelRejected
 from bot4_common.messages.frame import AnyEvent, Frame, encode
-from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
+from bot4_common.messages.gateway import (
+    AmendOrder,
+    CancelOrder,
+    PlaceList,
+    PlaceOrder,
+    ReplaceOrder,
+)
 from bot4_common.messages.market import Quote, decode_spoken
-from bot4_common.messages.risk import CancelApproved, CancelRefused, KillSwitchEngaged, KillSwitchReset
-from bot4_common.messages.terms import Order
-from bot4_common.orders import AT_VENUE, OVER, RANK, OrderRecord, fingerprint
+from bot4_common.messages.risk import CancelApproved, CancelRefused
+from bot4_common.messages.terms import EventId, Order, OrderList, ReplaceMode
+from bot4_common.orders import AT_VENUE, OVER, RANK, OrderRecord
 from bot4_common.venues import VenueDefinition
-from bot4_gateway.asked import Asked, Placed
+from bot4_gateway.amending import Amending
+from bot4_gateway.asked import KEYED, Asked, Keyed, Placed, asked_by, key_of
+from bot4_gateway.control_figures import ControlFigures
+from bot4_gateway.controls import STRATEGIES_MAX, Controls, check_name
+from bot4_gateway.dependencies import Dependency
 from bot4_gateway.figures import Figures
 from bot4_gateway.history import PAGE
+from bot4_gateway.lists import ListRecord, opened_list
 from bot4_gateway.reading import Follower
 from bot4_gateway.snapshots import Image, load, save
-from bot4_gateway.views import FILLS_MAX, FINISHED_MAX, KillSwitch, Result, View
-from bot4_gateway.writing import BACKLOG_MAX, Intake, Submission, finish
+from bot4_gateway.views import FILLS_MAX, FINISHED_MAX, Result, View
+from bot4_gateway.writing import BACKLOG_MAX, Command, Intake, Submission, finish
 
 logger = logging.getLogger(__name__)
 
 # Callers that may wait at a time, those that repeat a request in flight included; each holds a connection.
 CALLERS_MAX = 16_384
-# Strategies of one account: positions are kept for ever, by strategy, and whoever names them is a caller.
-STRATEGIES_MAX = 1_000
 # How long a caller waits before it hears how things stand.
 TIMEOUT_S = 2.0
 # The cost model answers from memory; a second means that it is not there.
@@ -53,10 +63,7 @@ HEARS = streams.JOURNALED
 
 Ack = Literal["journaled", "risk", "venue"]
 
-_REACHED: dict[Ack, int] = {"journaled": RANK["received"], "risk": RANK["approved"], "venue": AT_VENUE}
-# Visible ASCII: what any database, terminal and venue takes.
-_NAME = re.compile(r"[!-~]{1,64}")
-REASON_MAX = 200
+_REACHED: dict[Ack, int] = {"journaled": RANK["received"], "risk": RANK["approved"]}
 
 
 class Answer(NamedTuple):
@@ -67,11 +74,24 @@ class Answer(NamedTuple):
     settled: bool
 
 
+class Listed(NamedTuple):
+    """As `Answer`, of a list: `legs` are those of its orders that are remembered."""
+
+    record: ListRecord
+    legs: list[OrderRecord]
+    duplicate: bool
+    settled: bool
+
+
+# Whether an event, and what caused it, ends the waiting.
+Met = Callable[[AnyEvent, EventId | None], bool]
+
+
 @dataclass(slots=True, eq=False)
 class Waiter:
     """One caller, and which news ends the waiting."""
 
-    met: Callable[[OrderRecord, AnyEvent], bool]
+    met: Met
     done: asyncio.Future[bool]
 
 
@@ -107,60 +127,117 @@ class Desk:
         self._timeout_s = timeout_s
         self._asked = Asked(window_ns, keys_max)
         self._follower = Follower(log, HEARS, self._take, self._asked.take, self._fail)
-        self._intake = Intake(log, clock, name, self.figures, backlog_max)
+        appends = Dependency(name, "log", clock, self._breaker_changed)
+        self._estimates = Dependency(name, "cost-model", clock, self._breaker_changed)
+        self.dependencies = (appends, self._estimates)
+        self._intake = Intake(log, clock, name, self.figures, backlog_max, appends)
+        self.controls = Controls(self.view.controls, instruments, self._journal, self._within, self._deadline)
         self._listening: list[Reading] = []
-        # Who waits for news of an order, and of an account's kill switch.
+        # Who waits for news of an order or a list.
         self._waiting: dict[str, list[Waiter]] = {}
-        self._switching: dict[str, list[asyncio.Future[bool]]] = {}
         self._callers = 0
         self._events_since_snapshot = 0
         self._stopping = False
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
+        self.figures.registry.register(
+            ControlFigures(name, self.view.controls, [dependency.breaker for dependency in self.dependencies])
+        )
         self.figures.show(self._intake.__len__, lambda: self._callers, self._asked.__len__, lambda: self._asked.counts)
 
     # What callers ask for
 
-    async def place(self, account: str, order: Order, ack: Ack = "venue", trace: str | None = None) -> Answer:
-        """Raises `Refused`: nothing was done, or, with OUTCOME_UNKNOWN, it is not known yet whether it will be."""
+    async def place(
+        self, account: str, order: Order, ack: Ack = "venue", trace: str | None = None, override: str = ""
+    ) -> Answer:
+        """Raises `Refused`: nothing was done, or, with OUTCOME_UNKNOWN, it is not known yet whether it will be.
+        `override` is the reason given with a valid override key."""
+        return await self._take_order(PlaceOrder(account=account, order=order, override=override), ack, trace)
+
+    async def replace(
+        self,
+        account: str,
+        order_id: str,
+        order: Order,
+        mode: ReplaceMode,
+        ack: Ack = "venue",
+        trace: str | None = None,
+        override: str = "",
+    ) -> Answer:
+        """Cancels one order and places another, which the answer is about. Raises `Refused` like `place`."""
+        check_name("order_id", order_id)
+        command = ReplaceOrder(account=account, order_id=order_id, order=order, mode=mode, override=override)
+        return await self._take_order(command, ack, trace)
+
+    async def place_list(
+        self, account: str, asked: OrderList, ack: Ack = "venue", trace: str | None = None, override: str = ""
+    ) -> Listed:
+        """Raises `Refused` like `place`."""
         self._check_open()
-        self._check_names(account, order)
-        check(order, self.instruments)
-        self._check_venue(order.venue)
+        self._check_list(account, asked)
         deadline = self._deadline()
-        command = PlaceOrder(account=account, order=order)
-        submission = self._intake.order(account, order.client_order_id)
-        duplicate = submission is not None
-        if submission is not None:
-            if submission.command != command:
-                raise Refused("KEY_REUSED", client_order_id=order.client_order_id)
-            self.figures.duplicates.inc()
-        else:
-            first = self._asked.first(account, order.client_order_id, self._clock())
-            if first is not None:
-                return await self._repeat(account, first, order, ack, deadline)
-            submission = self._intake.submit(command, trace)
+        command = PlaceList(account=account, list=asked, override=override)
+        taken = self._take_in(command, trace)
+        if isinstance(taken, Placed):
+            return await self._repeat_list(command, taken, ack, deadline)
+        submission, duplicate = taken
         await self._journaled(submission, deadline)
-        settled = await self.wait(account, submission.id, ack, deadline)
-        record = self.view.order(account, submission.id)
+        fresh, legs = opened_list(command, submission.id, submission.at)
+        settled = await self._wait_for_list(fresh, ack, deadline)
+        record = self.view.list_of(account, submission.id)
         if record is None:
             # Stored, but not yet read back.
-            record = OrderRecord(order_id=submission.id, account=account, order=order, received_at=submission.at)
-        first = self._first_of(record, ack)
+            return Listed(fresh, legs, duplicate, settled)
+        first = self._first_of(command, record, submission.id, ack)
         if first is not None:
-            return await self._repeat(account, first, order, ack, deadline)
-        return Answer(record, duplicate, settled)
+            return await self._repeat_list(command, first, ack, deadline)
+        return Listed(record, self.view.legs(record), duplicate, settled)
+
+    async def amend(
+        self,
+        account: str,
+        order_id: str,
+        quantity: Decimal | None,
+        price: Decimal | None,
+        ack: Ack = "venue",
+        trace: str | None = None,
+    ) -> Answer:
+        """Gives an order another total, another price, or both. Raises `Refused`: at once when that cannot be, later
+        when risk or the venue says so."""
+        self._check_open()
+        record = self._live_order(account, order_id)
+        amended = check_amend(record.order, quantity, price, self.instruments)
+        if (amended.quantity, amended.price) == (record.order.quantity, record.order.price):
+            return Answer(record, False, True)
+        deadline = self._deadline()
+        amending = Amending()
+
+        def settled() -> bool:
+            return amending.is_over or record.is_over or (ack == "risk" and amending.approved)
+
+        def met(event: AnyEvent, cause: EventId | None) -> bool:
+            amending.hear(event, cause)
+            return settled()
+
+        waiter = self._watch(met, order_id)
+        try:
+            command = AmendOrder(account=account, order_id=order_id, quantity=quantity, price=price)
+            submission = self._intake.submit(command, trace)
+            await self._journaled(submission, deadline)
+            amending.name(submission.id)
+            in_time = ack == "journaled" or settled() or await self._within(deadline, waiter.done)
+        finally:
+            self._unwatch(waiter, order_id)
+        return _amended(record, amended, amending, in_time)
 
     async def cancel(self, account: str, order_id: str, ack: Ack = "venue", trace: str | None = None) -> Answer:
         """Raises `Refused`: at once when there is nothing to cancel, later when risk or the venue says so."""
         self._check_open()
-        record = self.order(account, order_id)
-        if record.is_over:
-            raise _over(record)
+        record = self._live_order(account, order_id)
         deadline = self._deadline()
         refusals: list[str] = []
 
-        def met(record: OrderRecord, event: AnyEvent) -> bool:
+        def met(event: AnyEvent, _: EventId | None) -> bool:
             if isinstance(event, CancelRefused) or (
                 # Until the order is there the venue cannot know what to cancel, and will be told again.
                 isinstance(event, CancelRejected) and RANK[record.status] >= AT_VENUE
@@ -170,34 +247,48 @@ class Desk:
             return record.is_over or (ack == "risk" and isinstance(event, CancelApproved))
 
         # Watching begins before the command is stored, so that no word on it is missed.
-        waiter = self._watch(order_id, met)
+        waiter = self._watch(met, order_id)
         try:
             command = CancelOrder(account=account, order_id=order_id)
             await self._journaled(self._intake.submit(command, trace), deadline)
             settled = ack == "journaled" or await self._within(deadline, waiter.done)
         finally:
-            self._unwatch(order_id, waiter)
+            self._unwatch(waiter, order_id)
         return _cancelled(record, refusals, settled)
 
-    async def kill(self, account: str, reason: str, trace: str | None = None) -> tuple[KillSwitch, bool]:
-        """The kill switch as it then stands, and whether it is engaged by now. It goes ahead of all orders."""
-        return await self._switch(EngageKillSwitch(account=account, reason=reason), True, trace)
-
-    async def reset(self, account: str, reason: str, trace: str | None = None) -> tuple[KillSwitch, bool]:
-        """The kill switch as it then stands, and whether it is reset by now."""
-        if not self.view.kill_switch(account).engaged:
-            raise Refused("KILL_SWITCH_NOT_ENGAGED")
-        return await self._switch(ResetKillSwitch(account=account, reason=reason), False, trace)
+    async def cancel_list(self, account: str, list_id: str, ack: Ack = "venue", trace: str | None = None) -> Listed:
+        """Cancels every order of the list that is not over yet. Raises `Refused` like `cancel`; what then is over is
+        over all the same. The venue has cancelled a list when risk says that it is over."""
+        self._check_open()
+        record = self.list_of(account, list_id)
+        deadline = self._deadline()
+        live = [leg for leg in self.view.legs(record) if not leg.is_over]
+        if not live:
+            raise Refused("ORDER_IS_OVER", list_id=list_id, status=record.status)
+        cancelling = (self.cancel(account, leg.order_id, ack, trace) for leg in live)
+        outcomes = await asyncio.gather(*cancelling, return_exceptions=True)
+        for outcome in outcomes:
+            # One that was over first, or went with another, is what was asked for.
+            if isinstance(outcome, BaseException) and not _is_over_now(outcome):
+                raise outcome
+        settled = all(outcome.settled for outcome in outcomes if isinstance(outcome, Answer))
+        if ack == "venue" and not record.is_over:
+            settled = settled and await self._waited(lambda *_: record.is_over, deadline, list_id)
+        return Listed(record, self.view.legs(record), False, settled)
 
     async def estimate(self, request: EstimateRequest) -> Estimate:
         """Raises `Refused` when it cannot be told, or the cost model is not there."""
         if request.symbol not in self.instruments:
             raise Refused("UNKNOWN_SYMBOL", symbol=request.symbol)
         self._check_venue(request.venue)
+        self._estimates.check()
+        self._estimates.begin()
         try:
             answer = decode_answer(await self._log.ask(SUBJECT, encode(request), ESTIMATE_TIMEOUT_S))
         except TimeoutError:
+            self._estimates.end(False)
             raise Refused("UNAVAILABLE", service="cost-model") from None
+        self._estimates.end(True)
         if isinstance(answer, EstimateRefused):
             raise Refused(answer.code, **answer.details)
         return answer
@@ -209,37 +300,112 @@ class Desk:
             raise Refused("UNKNOWN_ORDER", order_id=order_id)
         return record
 
+    def list_of(self, account: str, list_id: str) -> ListRecord:
+        """Raises `Refused` when the account has no such list, or it was over too long ago to be remembered."""
+        record = self.view.list_of(account, list_id)
+        if record is None:
+            raise Refused("UNKNOWN_LIST", list_id=list_id)
+        return record
+
     def results(self, account: str) -> list[Result]:
         """What each strategy has earned, by quote currency."""
         return self.view.results(account, self._currency_of)
 
     async def wait(self, account: str, order_id: str, ack: Ack, deadline: float) -> bool:
         """Whether the order has come as far as `ack` before `deadline` (time of the event loop)."""
-        record = self.view.order(account, order_id)
-        if record is not None and _has_reached(record, ack):
+
+        def met(*_: object) -> bool:
+            record = self.view.order(account, order_id)
+            return record is not None and self._has_reached(record, ack)
+
+        return met() or await self._waited(met, deadline, order_id)
+
+    async def _wait_for_list(self, of: ListRecord, ack: Ack, deadline: float) -> bool:
+        def met(*_: object) -> bool:
+            record = self.view.list_of(of.account, of.list_id)
+            return record is not None and self._list_has_reached(record, ack)
+
+        return met() or await self._waited(met, deadline, of.list_id, *of.legs)
+
+    def _has_reached(self, record: OrderRecord, ack: Ack) -> bool:
+        """Whoever waits for the venue waits for the end of an order that cannot rest there, and not at all for one that
+        risk holds back; except for the moment that the order which it replaces still lives."""
+        if ack != "venue":
+            return RANK[record.status] >= _REACHED[ack]
+        if record.status == "held":
+            return record.order_id not in self.view.replacing
+        order = record.order
+        ends_at_once = order.type == "market" or (order.type == "limit" and order.time_in_force in NEVER_RESTS)
+        return RANK[record.status] >= (OVER if ends_at_once else AT_VENUE)
+
+    def _list_has_reached(self, record: ListRecord, ack: Ack) -> bool:
+        if record.is_over or ack == "journaled":
             return True
-        waiter = self._watch(order_id, lambda record, _: _has_reached(record, ack))
-        try:
-            return await self._within(deadline, waiter.done)
-        finally:
-            self._unwatch(order_id, waiter)
+        return record.status != "received" and all(self._has_reached(leg, ack) for leg in self.view.legs(record))
 
-    # Repeats
+    # What has an id of the caller's
 
-    def _first_of(self, record: OrderRecord, ack: Ack) -> Placed | None:
+    async def _take_order(self, command: PlaceOrder | ReplaceOrder, ack: Ack, trace: str | None) -> Answer:
+        account, order = command.account, command.order
+        self._check_open()
+        self._check_names(account, order)
+        check(order, self.instruments)
+        self._check_venue(order.venue)
+        deadline = self._deadline()
+        taken = self._take_in(command, trace)
+        if isinstance(taken, Placed):
+            return await self._repeat(command, taken, ack, deadline)
+        submission, duplicate = taken
+        await self._journaled(submission, deadline)
+        settled = await self.wait(account, submission.id, ack, deadline)
+        record = self.view.order(account, submission.id)
+        if record is None:
+            # Stored, but not yet read back.
+            record = OrderRecord(order_id=submission.id, account=account, order=order, received_at=submission.at)
+        first = self._first_of(command, record, submission.id, ack)
+        if first is not None:
+            return await self._repeat(command, first, ack, deadline)
+        return Answer(record, duplicate, settled)
+
+    def _take_in(self, command: Keyed, trace: str | None) -> tuple[Submission, bool] | Placed:
+        """What is on its way now and whether it was already, or whom it repeats."""
+        key = key_of(command)
+        submission = self._intake.under(key)
+        if submission is not None:
+            assert isinstance(submission.command, KEYED)
+            if asked_by(submission.command) != asked_by(command):
+                raise _reused(command)
+            self.figures.duplicates.inc()
+            return submission, True
+        first = self._asked.first(key, self._clock())
+        if first is not None:
+            return first
+        if isinstance(command, ReplaceOrder) and command.mode == "stop_on_failure":
+            self._live_order(command.account, command.order_id)
+        return self._intake.submit(command, trace), False
+
+    def _first_of(self, command: Keyed, record: OrderRecord | ListRecord, id: str, ack: Ack) -> Placed | None:
         """Whom a journaled submission repeats, if any: as risk says, or, before it speaks, by the rule it applies."""
         if record.first:
-            return Placed(record.first, fingerprint(record.order) if record.code == "DUPLICATE" else "")
-        return self._asked.repeated(record.order_id) if ack == "journaled" else None
+            return Placed(record.first, asked_by(command) if record.code == "DUPLICATE" else "")
+        return self._asked.repeated(id) if ack == "journaled" else None
 
-    async def _repeat(self, account: str, first: Placed, order: Order, ack: Ack, deadline: float) -> Answer:
+    async def _repeat(self, command: PlaceOrder | ReplaceOrder, first: Placed, ack: Ack, deadline: float) -> Answer:
         """The answer to the first submission of a client order id, for one that comes after it."""
-        record = self.view.order(account, first.order_id)
-        if first.fingerprint != fingerprint(order) or record is None:
+        record = self.view.order(command.account, first.order_id)
+        if first.fingerprint != asked_by(command) or record is None:
             # Also what was over so long ago that its answer is forgotten is never done again.
-            raise Refused("KEY_REUSED", client_order_id=order.client_order_id, order_id=first.order_id)
+            raise _reused(command, order_id=first.order_id)
         self.figures.duplicates.inc()
-        return Answer(record, True, await self.wait(account, first.order_id, ack, deadline))
+        return Answer(record, True, await self.wait(command.account, first.order_id, ack, deadline))
+
+    async def _repeat_list(self, command: PlaceList, first: Placed, ack: Ack, deadline: float) -> Listed:
+        record = self.view.list_of(command.account, first.order_id)
+        if first.fingerprint != asked_by(command) or record is None:
+            raise _reused(command, first=first.order_id)
+        self.figures.duplicates.inc()
+        settled = await self._wait_for_list(record, ack, deadline)
+        return Listed(record, self.view.legs(record), True, settled)
 
     # How a request is taken in
 
@@ -250,37 +416,32 @@ class Desk:
             raise Refused("OVERLOADED", waiting=str(self._callers))
 
     def _check_names(self, account: str, order: Order) -> None:
-        _check_name("account", account)
-        _check_name("client_order_id", order.client_order_id)
-        _check_name("strategy", order.strategy)
+        check_name("account", account)
+        check_name("client_order_id", order.client_order_id)
+        check_name("strategy", order.strategy)
+        if order.signal:
+            check_name("signal", order.signal)
         strategies = self.view.strategies(account)
         if len(strategies) >= STRATEGIES_MAX and order.strategy not in strategies:
             raise Refused("BAD_FIELD", field="strategy", rule=f"at most {STRATEGIES_MAX} strategies per account")
+
+    def _check_list(self, account: str, asked: OrderList) -> None:
+        check_name("client_list_id", asked.client_list_id)
+        for order in asked.orders:
+            self._check_names(account, order)
+            self._check_venue(order.venue)
+        check_list(asked, self.instruments)
+
+    def _live_order(self, account: str, order_id: str) -> OrderRecord:
+        record = self.order(account, order_id)
+        if record.is_over:
+            raise _over(record)
+        return record
 
     def _check_venue(self, venue: str) -> None:
         """Whoever names none leaves it to risk."""
         if venue and venue not in self.venues:
             raise Refused("UNKNOWN_VENUE", venue=venue[:64], venues=", ".join(self.venues))
-
-    async def _switch(
-        self, command: EngageKillSwitch | ResetKillSwitch, engaged: bool, trace: str | None
-    ) -> tuple[KillSwitch, bool]:
-        self._check_open()
-        account = command.account
-        _check_name("account", account)
-        if not 1 <= len(command.reason) <= REASON_MAX or not command.reason.isprintable():
-            raise Refused("BAD_FIELD", field="reason", rule=f"1 to {REASON_MAX} printable characters")
-        deadline = self._deadline()
-        await self._journaled(self._intake.submit(command, trace), deadline)
-        waiting = True
-        waiters = self._switching.setdefault(account, [])
-        while waiting and self.view.kill_switch(account).engaged != engaged:
-            switched = asyncio.get_running_loop().create_future()
-            waiters.append(switched)
-            waiting = await self._within(deadline, switched)
-            waiters.remove(switched)
-        switch = self.view.kill_switch(account)
-        return switch, switch.engaged == engaged
 
     def _currency_of(self, symbol: str) -> str:
         listed = self.instruments.get(symbol)
@@ -302,6 +463,13 @@ class Desk:
             self._callers -= 1
             timer.cancel()
 
+    async def _journal(self, command: Command, deadline: float) -> str:
+        """Stores a command that nobody repeats, and gives its id. Raises `Refused`."""
+        self._check_open()
+        submission = self._intake.submit(command, None)
+        await self._journaled(submission, deadline)
+        return submission.id
+
     async def _journaled(self, submission: Submission, deadline: float) -> None:
         if submission.id:
             return
@@ -313,39 +481,51 @@ class Desk:
             submission.callers.remove(stored)
             raise Refused("OUTCOME_UNKNOWN")
 
-    def _watch(self, order_id: str, met: Callable[[OrderRecord, AnyEvent], bool]) -> Waiter:
+    async def _waited(self, met: Met, deadline: float, *ids: str) -> bool:
+        """Whether the news of these orders and lists brought what is waited for by `deadline`."""
+        waiter = self._watch(met, *ids)
+        try:
+            return await self._within(deadline, waiter.done)
+        finally:
+            self._unwatch(waiter, *ids)
+
+    def _watch(self, met: Met, *ids: str) -> Waiter:
         waiter = Waiter(met, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(order_id, []).append(waiter)
+        for id in ids:
+            self._waiting.setdefault(id, []).append(waiter)
         return waiter
 
-    def _unwatch(self, order_id: str, waiter: Waiter) -> None:
-        waiters = self._waiting[order_id]
-        waiters.remove(waiter)
-        if not waiters:
-            del self._waiting[order_id]
+    def _unwatch(self, waiter: Waiter, *ids: str) -> None:
+        for id in ids:
+            waiters = self._waiting[id]
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiting[id]
 
     # What the streams tell
 
     def _take(self, stream: str, sequence: int, frame: Frame) -> None:
-        for id, event, _ in frame.events(stream, sequence):
-            order_id = self.view.fold(id, event, frame.decided_at)
+        for id, event, decision in frame.events(stream, sequence):
+            about = self.view.fold(id, event, frame.decided_at)
             self._events_since_snapshot += 1
-            if order_id is None:
-                if isinstance(event, KillSwitchEngaged | KillSwitchReset):
-                    finish(self._switching.get(event.account, []))
-            elif order_id in self._waiting:
-                self._tell(order_id, event)
+            if about is None:
+                self.controls.hear(event, decision.cause)
+            elif about in self._waiting:
+                for waiter in self._waiting[about]:
+                    if not waiter.done.done() and waiter.met(event, decision.cause):
+                        waiter.done.set_result(True)
         if stream == streams.GATEWAY:
             self._asked.take(sequence, frame)
             self._intake.read_back(sequence)
         if not self.ready or self._events_since_snapshot >= SNAPSHOT_EVENTS:
             self._wake.set()
 
-    def _tell(self, order_id: str, event: AnyEvent) -> None:
-        for waiter in self._waiting[order_id]:
-            record = self.view.record(order_id)
-            if record is not None and not waiter.done.done() and waiter.met(record, event):
-                waiter.done.set_result(True)
+    def _breaker_changed(self, change: BreakerChanged) -> None:
+        """Journals it, unless we do not yet know behind which frame."""
+        if "closed" in (change.before, change.after):
+            logger.warning("%s: the breaker %s is %s", self.name, change.name, change.after)
+        if self.ready:
+            self._intake.note(change)
 
     def _quoted(self, data: bytes) -> None:
         for spoken in decode_spoken(data):
@@ -403,6 +583,8 @@ class Desk:
         while not self._follower.has_reached(ends) and not self._stopping:
             await self._woken(None)
         await self._intake.resume()
+        for dependency in self.dependencies:
+            dependency.resume(self.view.controls.last_change(dependency.breaker.name))
         self.figures.recovery.set((self._clock() - started) / 1e9)
         self.ready = True
         logger.info("%s: ready, has read %s", self.name, self._follower.cursors)
@@ -442,8 +624,7 @@ class Desk:
         self._intake.abandon()
         for waiters in self._waiting.values():
             finish([waiter.done for waiter in waiters], False)
-        for switched in self._switching.values():
-            finish(switched, False)
+        self.controls.fail()
         self._wake.set()
 
     async def _woken(self, deadline: int | None) -> None:
@@ -460,23 +641,32 @@ class Desk:
             raise self._failure
 
 
-def _has_reached(record: OrderRecord, ack: Ack) -> bool:
-    """An order that cannot rest is over as soon as the venue has it: its caller wants to hear the end."""
-    ends_at_once = ack == "venue" and (record.order.type == "market" or record.order.time_in_force == "ioc")
-    return RANK[record.status] >= (OVER if ends_at_once else _REACHED[ack])
-
-
-def _check_name(field: str, value: str) -> None:
-    if _NAME.fullmatch(value) is None:
-        raise Refused("BAD_FIELD", field=field, rule="1 to 64 visible ASCII characters")
-
-
 def _cancelled(record: OrderRecord, refusals: list[str], settled: bool) -> Answer:
     if record.is_over and record.status != "cancelled":
         raise _over(record)
     if refusals and not record.is_over:
         raise Refused(refusals[0], order_id=record.order_id, status=record.status)
     return Answer(record, False, settled)
+
+
+def _amended(record: OrderRecord, asked: Order, amending: Amending, settled: bool) -> Answer:
+    if amending.refusal is not None:
+        details = {**amending.refusal.details, "order_id": record.order_id}
+        raise Refused(amending.refusal.code, **details)
+    # Who amends an order to what was filled of it ends it.
+    is_done = amending.is_over or (record.status == "cancelled" and asked.quantity <= record.filled + record.prevented)
+    if record.is_over and not is_done:
+        raise _over(record)
+    return Answer(record, False, settled)
+
+
+def _is_over_now(outcome: BaseException) -> bool:
+    return isinstance(outcome, Refused) and outcome.code == "ORDER_IS_OVER"
+
+
+def _reused(command: Keyed, **details: str) -> Refused:
+    field = "client_list_id" if isinstance(command, PlaceList) else "client_order_id"
+    return Refused("KEY_REUSED", **{field: key_of(command)[1]}, **details)
 
 
 def _over(record: OrderRecord) -> Refused:

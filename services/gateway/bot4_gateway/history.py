@@ -7,7 +7,7 @@ again for the same orders. So a page is encoded when it fills up, saved once, an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
@@ -93,7 +93,7 @@ class Roll(Generic[T]):
     def shelf(self) -> Shelf[T]:
         return Shelf([PageName(page.number, page.hash) for page in self._pages], list(self._filling))
 
-    def restore(self, shelf: Shelf[T], pages: list[bytes]) -> None:
+    def restore(self, shelf: Shelf[T], pages: Sequence[bytes]) -> None:
         """`pages` are the contents of the pages the shelf names, in its order."""
         self._pages = deque(
             Page(number=name.number, entries=self._decoder.decode(data), hash=name.hash, data=b"")

@@ -6,13 +6,10 @@ the rest, and the document that describes it all.
 
 from __future__ import annotations
 
-import hmac
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from hashlib import sha256
 from itertools import islice
 from time import perf_counter
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from fastapi import FastAPI, Query, Request
@@ -20,60 +17,41 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot4_common.errors import Refused
 from bot4_common.messages.estimate import EstimateRequest
-from bot4_common.messages.terms import Order, OrderType, Side
+from bot4_common.messages.terms import Order, OrderList, OrderType, Side
 from bot4_common.money import amount
 from bot4_common.orders import OrderRecord
 from bot4_common.telemetry import Tracing
 from bot4_gateway import answers
-from bot4_gateway.desk import Ack, Answer, Desk
+from bot4_gateway.bodies import (
+    AmendRequest,
+    ReplaceRequest,
+    check_number,
+    decode_amend,
+    decode_list,
+    decode_order,
+    decode_replace,
+    read_body,
+)
+from bot4_gateway.control_routes import ControlFront, add, override, routes
+from bot4_gateway.desk import Ack, Answer, Desk, Listed
+from bot4_gateway.keys import Caller, Keys
 from bot4_gateway.openapi import answering, describe
-from bot4_gateway.views import KillSwitch
 
-# An order has a few hundred bytes.
-BODY_MAX = 16_384
 # A page of orders or fills; encoding it takes a few milliseconds.
 LIMIT_MAX = 1_000
 # Seconds after which whoever was turned away may come back: all queues are empty by then, or it is an outage.
 RETRY_AFTER_S = "1"
 
-# Plain notation, and not more digits than the exact arithmetic is made for.
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
-_NUMBER_RULE = 'a decimal number above zero as text, in plain notation, such as "0.015"'
-_NUMBERS = ("quantity", "price", "stop_loss")
 _ACKS: dict[str, Ack] = {"journaled": "journaled", "risk": "risk", "venue": "venue"}
-_FIELD = re.compile(r"`\$\.(\w+)")
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")]
 
 _encoder = msgspec.json.Encoder()
-
-
-class KillSwitchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
-
-
-class Keys:
-    """Which account does an API key name? Only digests are kept, and comparing them tells nothing by its duration."""
-
-    def __init__(self, accounts: Mapping[str, str]) -> None:
-        """`accounts` by key."""
-        self._accounts = [(sha256(key.encode()).digest(), account) for key, account in accounts.items()]
-
-    def account(self, key: str | None) -> str:
-        """Raises `Refused` for no key, or one that nobody has."""
-        digest = sha256((key or "").encode()).digest()
-        found = [account for known, account in self._accounts if hmac.compare_digest(known, digest)]
-        if key is None or not found:
-            raise Refused("UNAUTHENTICATED")
-        return found[0]
 
 
 class Front:
@@ -91,9 +69,36 @@ class Front:
         account = self._account(request)
         ack = _ack(request)
         order = decode_order(await read_body(request))
+        reason = await self._override(account, request)
         span, trace = self._tracing.start("POST /v1/orders", request.headers.get("traceparent"))
         try:
-            answer = await self._desk.place(account, order, ack, trace)
+            answer = await self._desk.place(account, order, ack, trace, reason)
+        finally:
+            span.end()
+        return self._answered(answer, 200 if answer.duplicate else 201)
+
+    async def amend(self, request: Request) -> Response:
+        account = self._account(request)
+        ack = _ack(request)
+        asked = decode_amend(await read_body(request))
+        span, trace = self._tracing.start("PATCH /v1/orders", request.headers.get("traceparent"))
+        try:
+            answer = await self._desk.amend(
+                account, request.path_params["order_id"], asked.quantity, asked.price, ack, trace
+            )
+        finally:
+            span.end()
+        return _json(answers.order_answer(answer.record), 200 if answer.settled else 202)
+
+    async def replace(self, request: Request) -> Response:
+        account = self._account(request)
+        ack = _ack(request)
+        asked = decode_replace(await read_body(request))
+        reason = await self._override(account, request)
+        order_id = request.path_params["order_id"]
+        span, trace = self._tracing.start("POST /v1/orders/replace", request.headers.get("traceparent"))
+        try:
+            answer = await self._desk.replace(account, order_id, asked.order, asked.mode, ack, trace, reason)
         finally:
             span.end()
         return self._answered(answer, 200 if answer.duplicate else 201)
@@ -109,22 +114,55 @@ class Front:
         return self._answered(answer, 200)
 
     async def order(self, request: Request) -> Response:
-        record = self._desk.order(self._account(request), request.path_params["order_id"])
+        record = self._desk.order(self._read_account(request), request.path_params["order_id"])
         return _json(answers.order_answer(record))
 
-    async def kill(self, request: Request) -> Response:
+    async def place_list(self, request: Request) -> Response:
         account = self._account(request)
-        asked = _convert(_decode(await read_body(request)), KillSwitchRequest)
-        return _switched(account, *await self._desk.kill(account, asked.reason))
+        ack = _ack(request)
+        asked = decode_list(await read_body(request))
+        reason = await self._override(account, request)
+        span, trace = self._tracing.start("POST /v1/lists", request.headers.get("traceparent"))
+        try:
+            listed = await self._desk.place_list(account, asked, ack, trace, reason)
+        finally:
+            span.end()
+        return self._listed(listed, 200 if listed.duplicate else 201)
+
+    async def cancel_list(self, request: Request) -> Response:
+        account = self._account(request)
+        ack = _ack(request)
+        span, trace = self._tracing.start("DELETE /v1/lists", request.headers.get("traceparent"))
+        try:
+            listed = await self._desk.cancel_list(account, request.path_params["list_id"], ack, trace)
+        finally:
+            span.end()
+        return self._listed(listed, 200)
+
+    async def order_list(self, request: Request) -> Response:
+        record = self._desk.list_of(self._read_account(request), request.path_params["list_id"])
+        return _json(answers.list_answer(record, self._desk.view.legs(record)))
 
     def _answered(self, answer: Answer, status: int) -> Response:
         record = answer.record
         if record.status in ("refused", "rejected"):
-            return self._refused(record.code, record.details, record.order_id, answer.duplicate)
+            return self._refused(record.code, record.details, record.order_id, duplicate=answer.duplicate)
         return _json(answers.order_answer(record, answer.duplicate), status if answer.settled else 202)
 
+    def _listed(self, listed: Listed, status: int) -> Response:
+        """Also a list of which the venue took no order was refused, for the reason of the first."""
+        record, legs = listed.record, listed.legs
+        code, details = record.code, record.details
+        if legs and all(leg.status == "rejected" for leg in legs):
+            code, details = legs[0].code, legs[0].details
+        if code:
+            return self._refused(code, details, list_id=record.list_id, duplicate=listed.duplicate)
+        return _json(answers.list_answer(record, legs, listed.duplicate), status if listed.settled else 202)
+
     async def not_allowed(self, request: Request) -> Response:
-        return self._refused("METHOD_NOT_ALLOWED", {"path": request.url.path[:200]}, headers={"Allow": "DELETE, GET"})
+        """Knows no such method; the scope says which ones there are."""
+        headers = {"Allow": request.scope["allow"]}
+        return self._refused("METHOD_NOT_ALLOWED", {"path": request.url.path[:200]}, headers=headers)
 
     # Everything else
 
@@ -135,12 +173,13 @@ class Front:
         symbol: str | None = None,
         venue: str | None = None,
         strategy: str | None = None,
+        list_id: str | None = None,
         client_order_id: str | None = None,
         limit: Limit = 100,
     ) -> Response:
         """Live orders, the newest first; with `status=all` the finished ones after them, as far as they are remembered.
         A `client_order_id` finds the newest order that has it."""
-        account = self._account(request)
+        account = self._read_account(request)
         found: Iterable[OrderRecord]
         if client_order_id is not None:
             record = self._desk.view.order_by_key(account, client_order_id)
@@ -153,8 +192,34 @@ class Front:
             if symbol in (None, record.order.symbol)
             and venue in (None, record.order.venue)
             and strategy in (None, record.order.strategy)
+            and list_id in (None, record.list_id)
         )
         return _json(answers.OrdersAnswer(list(islice(matching, limit))))
+
+    async def lists(self, request: Request, status: Literal["open", "all"] = "open", limit: Limit = 100) -> Response:
+        """Live lists, the newest first; with `status=all` those that are over after them, as far as they are
+        remembered."""
+        view = self._desk.view
+        found = islice(view.lists(self._read_account(request), live_only=status == "open"), limit)
+        return _json(answers.ListsAnswer([answers.list_answer(record, view.legs(record)) for record in found]))
+
+    async def prevented(
+        self,
+        request: Request,
+        symbol: str | None = None,
+        order_id: str | None = None,
+        limit: Limit = 100,
+    ) -> Response:
+        """Trades of the account with itself, or with its group, that were prevented; the newest first, as far as they
+        are remembered."""
+        account = self._read_account(request)
+        seen = (answers.prevented_answer(prevented, account) for prevented in self._desk.view.prevented_of(account))
+        matching = (
+            answer
+            for answer in seen
+            if symbol in (None, answer.symbol) and order_id in (None, answer.order_id, answer.other_id)
+        )
+        return _json(answers.AllPreventedAnswer(list(islice(matching, limit))))
 
     async def fills(
         self,
@@ -168,7 +233,7 @@ class Front:
         """The newest first, as far as they are remembered."""
         matching = (
             answers.fill_answer(fill)
-            for fill in self._desk.view.fills_of(self._account(request))
+            for fill in self._desk.view.fills_of(self._read_account(request))
             if symbol in (None, fill.event.symbol)
             and venue in (None, fill.event.venue)
             and strategy in (None, fill.event.strategy)
@@ -178,22 +243,22 @@ class Front:
 
     async def positions(self, request: Request) -> Response:
         """What the account holds, by symbol, venue and strategy."""
-        return _json(answers.positions_answer(self._desk.view, self._account(request)))
+        return _json(answers.positions_answer(self._desk.view, self._read_account(request)))
 
     async def pnl(self, request: Request) -> Response:
         """What each strategy has earned, gross and net of costs."""
-        results = self._desk.results(self._account(request))
+        results = self._desk.results(self._read_account(request))
         return _json(answers.ResultsAnswer([answers.result_answer(result) for result in results]))
 
     async def instruments(self, request: Request) -> Response:
         """What can be traded, and in what steps."""
-        self._account(request)
+        self._caller(request)
         listed = [answers.instrument_answer(instrument) for instrument in self._desk.instruments.values()]
         return _json(answers.InstrumentsAnswer(listed))
 
     async def venues(self, request: Request) -> Response:
         """Where can be traded, and for what fees. The first is where orders go that name no venue."""
-        self._account(request)
+        self._caller(request)
         return _json(answers.venues_answer(self._desk.venues))
 
     async def estimate(
@@ -206,20 +271,10 @@ class Front:
         venue: str = "",
     ) -> Response:
         """What an order would cost in the market as it is: a market order takes, a limit order rests."""
-        self._account(request)
-        _check_number("quantity", quantity)
+        self._caller(request)
+        check_number("quantity", quantity)
         asked = EstimateRequest(symbol=symbol, side=side, quantity=amount(quantity), type=type, venue=venue)
         return _json(answers.estimate_answer(await self._desk.estimate(asked)))
-
-    async def kill_switch(self, request: Request) -> Response:
-        """Whether the account's kill switch is engaged."""
-        account = self._account(request)
-        return _json(answers.kill_switch_answer(account, self._desk.view.kill_switch(account)))
-
-    async def reset(self, request: Request, reason: str = "reset by the account") -> Response:
-        """Resets the kill switch: orders are taken again. What it cancelled stays cancelled."""
-        account = self._account(request)
-        return _switched(account, *await self._desk.reset(account, reason))
 
     async def healthz(self) -> Response:
         """Whether the process lives."""
@@ -267,6 +322,7 @@ class Front:
         code: str,
         details: dict[str, str],
         order_id: str = "",
+        list_id: str = "",
         duplicate: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
@@ -274,11 +330,35 @@ class Front:
         status = answers.refusal(code).status
         if status in (429, 503):
             headers = {"Retry-After": RETRY_AFTER_S}
-        body = _encoder.encode(answers.error_answer(code, details, order_id, duplicate))
+        body = _encoder.encode(answers.error_answer(code, details, order_id, list_id, duplicate))
         return Response(body, status, headers, "application/json")
+
+    async def _override(self, account: str, request: Request) -> str:
+        """The reason given with an override key, if one is presented. Raises `Refused` when it is not the right one."""
+        if "x-override-key" not in request.headers:
+            return ""
+        return await override(self._keys, account, request.headers)
+
+    def _caller(self, request: Request) -> Caller:
+        return self._keys.caller(request.headers.get("x-api-key"))
 
     def _account(self, request: Request) -> str:
         return self._keys.account(request.headers.get("x-api-key"))
+
+    def _read_account(self, request: Request) -> str:
+        """Whose affairs are read: the caller's own, or those of the account that an operator names in the query."""
+        return self._keys.meant(self._caller(request), request.query_params.get("account", ""))
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Resource(NamedTuple):
+    """A path with an id in it, and its endpoints by method."""
+
+    path: str
+    parameter: str
+    endpoints: dict[str, Endpoint]
 
 
 class Lane:
@@ -287,6 +367,22 @@ class Lane:
     def __init__(self, front: Front, others: ASGIApp) -> None:
         self._front = front
         self._others = others
+        self._paths: dict[tuple[str, str], Endpoint] = {
+            ("POST", "/v1/orders"): front.place,
+            ("POST", "/v1/lists"): front.place_list,
+        }
+        # By what stands before the id, and what after it.
+        self._routes = {
+            ("/v1/orders", ""): Resource(
+                "/v1/orders/{order_id}",
+                "order_id",
+                {"DELETE": front.cancel, "GET": front.order, "PATCH": front.amend},
+            ),
+            ("/v1/orders", "replace"): Resource("/v1/orders/{order_id}/replace", "order_id", {"POST": front.replace}),
+            ("/v1/lists", ""): Resource(
+                "/v1/lists/{list_id}", "list_id", {"DELETE": front.cancel_list, "GET": front.order_list}
+            ),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -302,23 +398,28 @@ class Lane:
             await response(scope, receive, send)
         self._front.timed(scope, perf_counter() - started)
 
-    def _endpoint(self, scope: Scope) -> Callable[[Request], Awaitable[Response]] | None:
+    def _endpoint(self, scope: Scope) -> Endpoint | None:
         """The endpoint, if it is one of ours; the scope is told the route, as FastAPI's router would."""
         path, method = scope["path"], scope["method"]
-        if path == "/v1/orders" and method == "POST":
+        endpoint = self._paths.get((method, path))
+        if endpoint is not None:
             scope["lane"] = path
-            return self._front.place
-        if path == "/v1/kill-switch" and method == "POST":
-            scope["lane"] = path
-            return self._front.kill
-        start, _, order_id = path.rpartition("/")
-        if start != "/v1/orders" or not order_id:
+            return endpoint
+        start, _, last = path.rpartition("/")
+        verb = ""
+        if last == "replace":
+            verb = last
+            start, _, last = start.rpartition("/")
+        route = self._routes.get((start, verb))
+        if route is None or not last:
             return None
-        scope["lane"] = "/v1/orders/{order_id}"
-        scope["path_params"] = {"order_id": order_id}
-        if method == "DELETE":
-            return self._front.cancel
-        return self._front.order if method == "GET" else self._front.not_allowed
+        scope["lane"] = route.path
+        scope["path_params"] = {route.parameter: last}
+        endpoint = route.endpoints.get(method)
+        if endpoint is None:
+            scope["allow"] = ", ".join(route.endpoints)
+            return self._front.not_allowed
+        return endpoint
 
 
 def create_app(desk: Desk, keys: Keys, tracing: Tracing) -> ASGIApp:
@@ -326,76 +427,34 @@ def create_app(desk: Desk, keys: Keys, tracing: Tracing) -> ASGIApp:
     app = FastAPI(title="bot4", summary="Orders, fills, positions and what they earn", redirect_slashes=False)
     served = (
         ("GET", "/v1/orders", front.orders, answers.OrdersAnswer),
+        ("GET", "/v1/lists", front.lists, answers.ListsAnswer),
         ("GET", "/v1/fills", front.fills, answers.FillsAnswer),
+        ("GET", "/v1/prevented", front.prevented, answers.AllPreventedAnswer),
         ("GET", "/v1/positions", front.positions, answers.PositionsAnswer),
         ("GET", "/v1/pnl", front.pnl, answers.ResultsAnswer),
         ("GET", "/v1/instruments", front.instruments, answers.InstrumentsAnswer),
         ("GET", "/v1/venues", front.venues, answers.VenuesAnswer),
         ("GET", "/v1/costs/estimate", front.estimate, answers.EstimateAnswer),
-        ("GET", "/v1/kill-switch", front.kill_switch, answers.KillSwitchAnswer),
-        ("DELETE", "/v1/kill-switch", front.reset, answers.KillSwitchAnswer),
     )
     for method, path, endpoint, kind in served:
         app.add_api_route(path, endpoint, methods=[method], responses=answering(kind), response_class=Response)
+    controls = routes(ControlFront(desk, keys))
+    add(app, controls)
     for path, probe in (("/healthz", front.healthz), ("/readyz", front.readyz), ("/metrics", front.metrics)):
         app.add_api_route(path, probe, methods=["GET"], include_in_schema=False)
     app.add_exception_handler(Refused, front.refused)
     app.add_exception_handler(HTTPException, front.misaddressed)
     app.add_exception_handler(RequestValidationError, front.misqueried)
     app.add_exception_handler(Exception, front.failed)
-    describe(app, {"Order": Order, "KillSwitchRequest": KillSwitchRequest}, [kind for *_, kind in served])
+    bodies: dict[str, type[msgspec.Struct]] = {
+        "Order": Order,
+        "OrderList": OrderList,
+        "AmendRequest": AmendRequest,
+        "ReplaceRequest": ReplaceRequest,
+        **{route.body.__name__: route.body for route in controls if route.body is not None},
+    }
+    describe(app, bodies, [*(kind for *_, kind in served), *(route.answer for route in controls)])
     return ServerErrorMiddleware(Lane(front, app), front.failed)
-
-
-async def read_body(request: Request) -> bytes:
-    """Raises `Refused` as soon as the body is too large."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_MAX:
-        raise Refused("BODY_TOO_LARGE", size=length, size_max=str(BODY_MAX))
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > BODY_MAX:
-                raise Refused("BODY_TOO_LARGE", size_max=str(BODY_MAX))
-    except ClientDisconnect:
-        raise Refused("BAD_BODY", reason="the connection ended before the body did") from None
-    return bytes(body)
-
-
-def decode_order(body: bytes) -> Order:
-    """Raises `Refused`. A JSON number would have been a float on its way here: prices and quantities are text."""
-    fields = _decode(body)
-    for name in _NUMBERS:
-        if fields.get(name) is not None:
-            _check_number(name, fields[name])
-    return _convert(fields, Order)
-
-
-def _check_number(field: str, value: object) -> None:
-    if not isinstance(value, str) or _NUMBER.fullmatch(value) is None:
-        raise Refused("BAD_FIELD", field=field, rule=_NUMBER_RULE)
-
-
-def _decode(body: bytes) -> dict[str, Any]:
-    try:
-        fields = msgspec.json.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise Refused("BAD_BODY", reason=str(error)[:200]) from None
-    if not isinstance(fields, dict):
-        raise Refused("BAD_BODY", reason="a JSON object is wanted")
-    return fields
-
-
-def _convert(fields: dict[str, Any], kind: type[S]) -> S:
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        reason = str(error)[:200]
-        place = _FIELD.search(reason)
-        if place is None:
-            raise Refused("BAD_BODY", reason=reason) from None
-        raise Refused("BAD_FIELD", field=place[1], rule=reason.partition(" - at ")[0]) from None
 
 
 def _ack(request: Request) -> Ack:
@@ -405,10 +464,6 @@ def _ack(request: Request) -> Ack:
         raise Refused("BAD_FIELD", field="ack", rule="journaled, risk or venue")
     request.scope["ack"] = ack
     return ack
-
-
-def _switched(account: str, switch: KillSwitch, settled: bool) -> Response:
-    return _json(answers.kill_switch_answer(account, switch), 200 if settled else 202)
 
 
 def _json(answer: msgspec.Struct, status: int = 200) -> Response:

@@ -9,7 +9,8 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from bot4_gateway.answers import ErrorAnswer, KillSwitchAnswer, OrderAnswer
+from bot4_gateway.answers import ErrorAnswer, ListAnswer, OrderAnswer
+from bot4_gateway.bodies import NUMBER_PATTERN, NUMBERS
 from bot4_gateway.desk import Ack
 
 _WHERE = "#/components/schemas/{name}"
@@ -31,10 +32,11 @@ def describe(app: FastAPI, bodies: Mapping[str, type[msgspec.Struct]], kinds: Se
             for path, methods in _ORDERS.items():
                 made["paths"].setdefault(path, {}).update(methods)
             _, schemas = msgspec.json.schema_components(
-                [*bodies.values(), *kinds, OrderAnswer, ErrorAnswer], ref_template=_WHERE
+                [*bodies.values(), *kinds, OrderAnswer, ListAnswer, ErrorAnswer], ref_template=_WHERE
             )
+            written = {name: _as_text(schemas[name]) for name in ("Order", "AmendRequest")}
             made["components"] = {
-                "schemas": {**schemas, "Order": _as_text(schemas["Order"])},
+                "schemas": {**schemas, **written},
                 "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
             }
             made["security"] = [{"ApiKey": []}]
@@ -44,25 +46,28 @@ def describe(app: FastAPI, bodies: Mapping[str, type[msgspec.Struct]], kinds: Se
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _as_text(order: dict[str, Any]) -> dict[str, Any]:
-    """An order as a caller writes it: numbers are text in plain notation, nothing else."""
-    number = {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,18})?$", "examples": ["0.015"]}
+def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """A body as a caller writes it: numbers are text in plain notation, nothing else."""
+    number = {"type": "string", "pattern": f"^{NUMBER_PATTERN}$", "examples": ["0.015"]}
     optional = {"anyOf": [number, {"type": "null"}], "default": None}
-    return {
-        **order,
-        "properties": {**order["properties"], "quantity": number, "price": optional, "stop_loss": optional},
+    written = {
+        name: number if name in schema.get("required", ()) else optional
+        for name in NUMBERS
+        if name in schema["properties"]
     }
+    return {**schema, "properties": {**schema["properties"], **written}}
 
 
 def _content(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _WHERE.format(name=name)}}}
 
 
-def _body(name: str) -> dict[str, Any]:
+def body_of(name: str) -> dict[str, Any]:
     return {"required": True, "content": _content(name)}
 
 
 _ORDER_ID = {"name": "order_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_LIST_ID = {"name": "list_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _ACK = {
     "name": "ack",
     "in": "query",
@@ -70,6 +75,29 @@ _ACK = {
     "things stand then.",
     "schema": {"type": "string", "enum": list(get_args(Ack)), "default": "venue"},
 }
+
+_OVERRIDE = [
+    {
+        "name": name,
+        "in": "header",
+        "description": "For an order that no signal caused, while the gate asks for one.",
+        "schema": {"type": "string"},
+    }
+    for name in ("X-Override-Key", "X-Override-Reason")
+]
+
+
+def _taken(kind: type[msgspec.Struct]) -> dict[int | str, Any]:
+    return {
+        **answering(kind, "201", "Taken, and as far as asked"),
+        **answering(kind, "200", "A repeat: the answer to the first request"),
+        **answering(kind, "202", "Taken, but not yet as far as asked"),
+    }
+
+
+def _asked_for(kind: type[msgspec.Struct]) -> dict[int | str, Any]:
+    return {**answering(kind), **answering(kind, "202", "Asked for, but not yet as far as asked")}
+
 
 # What does not pass through FastAPI.
 _ORDERS: dict[str, dict[str, Any]] = {
@@ -79,13 +107,9 @@ _ORDERS: dict[str, dict[str, Any]] = {
             "description": "The same client order id with the same body gives the same answer, marked as duplicate, "
             "for a minute at least; with another body it is refused.",
             "operationId": "place_order",
-            "parameters": [_ACK],
-            "requestBody": _body("Order"),
-            "responses": {
-                **answering(OrderAnswer, "201", "Taken, and as far as asked"),
-                **answering(OrderAnswer, "200", "A repeat: the answer to the first request"),
-                **answering(OrderAnswer, "202", "Taken, but not yet as far as asked"),
-            },
+            "parameters": [_ACK, *_OVERRIDE],
+            "requestBody": body_of("Order"),
+            "responses": _taken(OrderAnswer),
         },
     },
     "/v1/orders/{order_id}": {
@@ -99,18 +123,54 @@ _ORDERS: dict[str, dict[str, Any]] = {
             "summary": "Cancel an order",
             "operationId": "cancel_order",
             "parameters": [_ORDER_ID, _ACK],
-            "responses": {
-                **answering(OrderAnswer),
-                **answering(OrderAnswer, "202", "Asked for, but not yet as far as asked"),
-            },
+            "responses": _asked_for(OrderAnswer),
+        },
+        "patch": {
+            "summary": "Amend an order",
+            "description": "Gives it another total quantity, what is filled included, another price, or both. A lower "
+            "quantity at the same price keeps its place in the queue. Asking for what already is changes nothing.",
+            "operationId": "amend_order",
+            "parameters": [_ORDER_ID, _ACK],
+            "requestBody": body_of("AmendRequest"),
+            "responses": _asked_for(OrderAnswer),
         },
     },
-    "/v1/kill-switch": {
+    "/v1/orders/{order_id}/replace": {
         "post": {
-            "summary": "Engage the kill switch: no new orders, and the open ones are cancelled",
-            "operationId": "engage_kill_switch",
-            "requestBody": _body("KillSwitchRequest"),
-            "responses": answering(KillSwitchAnswer),
+            "summary": "Cancel an order and place another",
+            "description": "The new order is held until the old one is over. If that cannot be cancelled, it is placed "
+            "only with the mode `allow_failure`. Repeats are recognised by the new order's client order id.",
+            "operationId": "replace_order",
+            "parameters": [_ORDER_ID, _ACK, *_OVERRIDE],
+            "requestBody": body_of("ReplaceRequest"),
+            "responses": _taken(OrderAnswer),
+        },
+    },
+    "/v1/lists": {
+        "post": {
+            "summary": "Place orders that depend on each other",
+            "description": "All of them are taken or none. OCO and OUO have two orders, OTO a parent and a child, and "
+            "OTOCO a parent and two that are an OCO once it is filled. Repeats are recognised by the client list id, "
+            "which must not be that of an order either. Waiting for the venue is waiting for every order that works "
+            "now.",
+            "operationId": "place_list",
+            "parameters": [_ACK, *_OVERRIDE],
+            "requestBody": body_of("OrderList"),
+            "responses": _taken(ListAnswer),
+        },
+    },
+    "/v1/lists/{list_id}": {
+        "get": {
+            "summary": "Show a list",
+            "operationId": "show_list",
+            "parameters": [_LIST_ID],
+            "responses": answering(ListAnswer),
+        },
+        "delete": {
+            "summary": "Cancel all orders of a list",
+            "operationId": "cancel_list",
+            "parameters": [_LIST_ID, _ACK],
+            "responses": _asked_for(ListAnswer),
         },
     },
 }

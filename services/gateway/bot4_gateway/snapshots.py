@@ -12,7 +12,7 @@ from bot4_common import streams
 from bot4_common.log import Log, Snapshot
 from bot4_gateway.asked import AskedImage
 from bot4_gateway.history import Roll, Shelf, hashed
-from bot4_gateway.views import View, ViewImage
+from bot4_gateway.views import View, ViewImage, shelves
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +68,14 @@ async def load(log: Log, name: str, view: View) -> Image | None:
         return None
     try:
         image = msgspec.msgpack.decode(snapshot.state, type=Image)
-        finished = await _pages(log, name, view.finished, image.view.finished)
-        fills = await _pages(log, name, view.fills, image.view.fills)
+        pages = [
+            await _pages(log, name, roll, shelf) for roll, shelf in zip(view.rolls(), shelves(image.view), strict=True)
+        ]
     except (msgspec.ValidationError, LookupError) as error:
         # Of another version, or a page of it is gone: the streams tell it all again.
         logger.error("%s: the snapshot cannot be used, the whole streams are read instead: %s", name, error)
         return None
-    view.restore(image.view, finished, fills)
+    view.restore(image.view, pages)
     return image
 
 

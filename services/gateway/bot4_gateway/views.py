@@ -1,5 +1,5 @@
 """What does the gateway know? The fold of the gateway's, risk's, execution's and the cost model's streams into orders,
-fills, positions, profit and loss, and kill switches.
+lists, fills, prevented self-trades, positions, profit and loss, and kill switches.
 
 It expects a frame after the frames that its writer had read, which is the order `reading` delivers. So an event of an
 order that is not here speaks of one that was over long ago and is forgotten; what it moves of a position still counts.
@@ -7,7 +7,7 @@ order that is not here speaks of one that was over long ago and is forgotten; wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -20,11 +20,16 @@ from bot4_common.messages.terms import FIRST_VENUE, EventId, signed
 from bot4_common.money import ZERO
 from bot4_common.orders import OrderRecord, advance, opened_by, order_id_of
 from bot4_common.pnl import Holding
+from bot4_gateway.control_view import ControlImage, ControlView, KillSwitch
 from bot4_gateway.history import PAGE, Roll, Shelf
+from bot4_gateway.lists import ListRecord, advance_list, leg_events, opened_list
 
 # Finished orders and fills that are kept for callers to ask about: some 150 MB of the process. The database keeps all.
 FINISHED_MAX = 50_000
 FILLS_MAX = 50_000
+# Of lists that are over and of prevented self-trades there are fewer.
+LISTS_MAX = 10_000
+PREVENTED_MAX = 10_000
 
 
 class Fill(msgspec.Struct, frozen=True):
@@ -32,6 +37,16 @@ class Fill(msgspec.Struct, frozen=True):
 
     id: str
     event: execution.OrderFilled
+
+
+class Prevented(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders of one owner that did not trade with each other: before the venue, or at it. `id` is where the event
+    stands, `at` when it was decided (ns)."""
+
+    id: str
+    symbol: str
+    at: int
+    event: risk.SelfTradePrevented | execution.OrderPrevented
 
 
 class Line(msgspec.Struct, kw_only=True):
@@ -44,14 +59,6 @@ class Line(msgspec.Struct, kw_only=True):
     venue: str = FIRST_VENUE
     holding: Holding = msgspec.field(default_factory=Holding)
     slippage: Decimal = ZERO
-
-
-class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
-    """`since` (ns) is when it was last engaged or reset, 0 for never."""
-
-    engaged: bool = False
-    reason: str = ""
-    since: int = 0
 
 
 class Result(NamedTuple):
@@ -80,25 +87,43 @@ class ViewImage(msgspec.Struct, frozen=True, kw_only=True):
     finished: Shelf[OrderRecord]
     fills: Shelf[Fill]
     lines: list[Line]
-    switches: dict[str, KillSwitch]
+    controls: ControlImage
+    lists: list[ListRecord] = []
+    finished_lists: Shelf[ListRecord] = Shelf([], [])
+    prevented: Shelf[Prevented] = Shelf([], [])
+    replacing: list[str] = []
 
 
 class View:
     """The state of the fold. What a caller sees of it is its own only: every read names the account."""
 
-    def __init__(self, finished_max: int = FINISHED_MAX, fills_max: int = FILLS_MAX, page: int = PAGE) -> None:
+    def __init__(
+        self,
+        finished_max: int = FINISHED_MAX,
+        fills_max: int = FILLS_MAX,
+        page: int = PAGE,
+        lists_max: int = LISTS_MAX,
+        prevented_max: int = PREVENTED_MAX,
+    ) -> None:
         self.live: dict[str, OrderRecord] = {}
+        self.live_lists: dict[str, ListRecord] = {}
         self.finished: Roll[OrderRecord] = Roll("finished", OrderRecord, finished_max, page)
+        self.finished_lists: Roll[ListRecord] = Roll("lists", ListRecord, lists_max, page)
         self.fills: Roll[Fill] = Roll("fills", Fill, fills_max, page)
+        self.prevented: Roll[Prevented] = Roll("prevented", Prevented, prevented_max, page)
+        # Orders that are held until the one that they replace is over: not for long.
+        self.replacing: set[str] = set()
         self.quotes: dict[tuple[str, str], Quote] = {}
+        # What holds trading back.
+        self.controls = ControlView()
         self._orders: dict[str, OrderRecord] = {}
+        self._lists: dict[str, ListRecord] = {}
         # The newest order of a client order id that does not merely repeat another.
         self._keys: dict[tuple[str, str], OrderRecord] = {}
         # Orders that changed after they were over stand in the roll again, this many times more than once.
         self._again: dict[str, int] = {}
         self._lines: dict[tuple[str, str, str, str], Line] = {}
         self._strategies: dict[str, set[str]] = {}
-        self._switches: dict[str, KillSwitch] = {}
 
     # What callers ask
 
@@ -128,9 +153,31 @@ class View:
                 repeated.add(record.order_id)
             yield record
 
+    def list_of(self, account: str, list_id: str) -> ListRecord | None:
+        record = self._lists.get(list_id)
+        return record if record is not None and record.account == account else None
+
+    def lists(self, account: str, live_only: bool) -> Iterator[ListRecord]:
+        """Live lists, the newest first; then those that are over, the last one to end first."""
+        for record in reversed(self.live_lists.values()):
+            if record.account == account:
+                yield record
+        if not live_only:
+            yield from (record for record in self.finished_lists.newest_first() if record.account == account)
+
+    def legs(self, record: ListRecord) -> list[OrderRecord]:
+        """Without those that were over too long ago to be remembered."""
+        return [self._orders[leg] for leg in record.legs if leg in self._orders]
+
     def fills_of(self, account: str) -> Iterator[Fill]:
         """The newest first."""
         return (fill for fill in self.fills.newest_first() if fill.event.account == account)
+
+    def prevented_of(self, account: str) -> Iterator[Prevented]:
+        """The newest first."""
+        for prevented in self.prevented.newest_first():
+            if account == prevented.event.account or account == _resting_account(prevented.event):
+                yield prevented
 
     def lines(self, account: str) -> list[Line]:
         return [line for line in self._lines.values() if line.account == account]
@@ -140,7 +187,7 @@ class View:
         return self._strategies.get(account, set())
 
     def kill_switch(self, account: str) -> KillSwitch:
-        return self._switches.get(account) or KillSwitch()
+        return self.controls.switch(("account", account, "", ""))
 
     def mark(self, venue: str, symbol: str) -> Decimal | None:
         """The mid of the venue's last quote: what is held there can be sold nowhere else."""
@@ -181,15 +228,26 @@ class View:
     # The fold
 
     def fold(self, id: EventId, event: AnyEvent, at: int) -> str | None:
-        """Takes in one event, decided at `at` (ns). Returns the order that it is about, if any."""
+        """Takes in one event, decided at `at` (ns). Returns the order or the list that it is about, if any."""
         take = _TAKEN.get(type(event))
-        return None if take is None else take(self, id, event, at)
+        if take is None:
+            self.controls.fold(id, event, at)
+            return None
+        return take(self, id, event, at)
 
-    def _placed(self, id: EventId, event: gateway.PlaceOrder, at: int) -> str:
+    def _placed(self, id: EventId, event: gateway.PlaceOrder | gateway.ReplaceOrder, at: int) -> str:
         order_id = order_id_of(id.sequence, id.index)
         record = OrderRecord(order_id=order_id, account=event.account, order=event.order, received_at=at)
         self._open(record)
         return order_id
+
+    def _listed(self, id: EventId, event: gateway.PlaceList, at: int) -> str:
+        list_id = order_id_of(id.sequence, id.index)
+        record, legs = opened_list(event, list_id, at)
+        self._lists[list_id] = self.live_lists[list_id] = record
+        for leg in legs:
+            self._open(leg)
+        return list_id
 
     def _changed(self, id: EventId, event: Any, at: int) -> str:
         order_id: str = event.order_id
@@ -206,13 +264,65 @@ class View:
         advance(record, event, at)
         if record.is_over:
             self._finish(record, was_over)
+        if self.replacing and record.status != "held":
+            self.replacing.discard(order_id)
         return order_id
 
+    def _list_changed(self, id: EventId, event: Any, at: int) -> str:
+        list_id: str = event.list_id
+        record = self._lists.get(list_id)
+        if record is not None:
+            self._advance_list(record, id, event, at)
+        return list_id
+
     def _repeated(self, id: EventId, event: risk.OrderRepeated, at: int) -> str:
+        record = self._lists.get(event.order_id)
+        if record is not None:
+            self._advance_list(record, id, event, at)
+            return event.order_id
         first = self._orders.get(event.first)
         if first is not None:
             self._keys[event.account, event.client_order_id] = first
         return self._changed(id, event, at)
+
+    def _advance_list(self, record: ListRecord, id: EventId, event: Any, at: int) -> None:
+        if isinstance(event, risk.ListRefused | risk.OrderRepeated):
+            for told in leg_events(event, self.legs(record), at):
+                self.fold(id, told, at)
+        was_over = record.is_over
+        advance_list(record, event, at)
+        if record.is_over and not was_over:
+            del self.live_lists[record.list_id]
+            for forgotten in self.finished_lists.append(record):
+                del self._lists[forgotten.list_id]
+
+    def _held(self, id: EventId, event: risk.OrderHeld, at: int) -> str:
+        if event.replaces:
+            self.replacing.add(event.order_id)
+        else:
+            self.replacing.discard(event.order_id)
+        return self._changed(id, event, at)
+
+    def _armed(self, id: EventId, event: risk.HeldOrderArmed, at: int) -> str:
+        self.replacing.discard(event.order_id)
+        return event.order_id
+
+    def _reservation_amended(self, id: EventId, event: risk.ReservationAmended, at: int) -> str:
+        """For what risk holds nobody else says it."""
+        record = self._orders.get(event.order_id)
+        if record is not None and record.status == "held" and not event.code:
+            record.order = msgspec.structs.replace(record.order, quantity=event.quantity, price=event.price)
+        return event.order_id
+
+    def _prevented(self, id: EventId, event: execution.OrderPrevented, at: int) -> str:
+        record = self._orders.get(event.order_id)
+        symbol = record.order.symbol if record is not None else ""
+        self.prevented.append(Prevented(id=str(id), symbol=symbol, at=at, event=event))
+        return self._changed(id, event, at)
+
+    def _self_trade(self, id: EventId, event: risk.SelfTradePrevented, at: int) -> str:
+        self.prevented.append(Prevented(id=str(id), symbol=event.symbol, at=at, event=event))
+        return event.order_id
 
     def _filled(self, id: EventId, event: execution.OrderFilled, at: int) -> str:
         self.fills.append(Fill(str(id), event))
@@ -224,12 +334,6 @@ class View:
         line = self._line(event)
         line.holding.costs += event.fee
         line.slippage += event.spread + event.drift
-
-    def _engaged(self, id: EventId, event: risk.KillSwitchEngaged, at: int) -> None:
-        self._switches[event.account] = KillSwitch(engaged=True, reason=event.reason, since=at)
-
-    def _reset(self, id: EventId, event: risk.KillSwitchReset, at: int) -> None:
-        self._switches[event.account] = KillSwitch(engaged=False, reason=event.reason, since=at)
 
     def _spoken_of(self, id: EventId, event: Any, at: int) -> str:
         order_id: str = event.order_id
@@ -294,16 +398,20 @@ class View:
             finished=self.finished.shelf(),
             fills=self.fills.shelf(),
             lines=list(self._lines.values()),
-            switches=self._switches,
+            controls=self.controls.image(),
+            lists=[*self.live_lists.values()],
+            finished_lists=self.finished_lists.shelf(),
+            prevented=self.prevented.shelf(),
+            replacing=sorted(self.replacing),
         )
 
-    def rolls(self) -> tuple[Roll[OrderRecord], Roll[Fill]]:
-        return self.finished, self.fills
+    def rolls(self) -> tuple[Roll[Any], ...]:
+        return self.finished, self.fills, self.finished_lists, self.prevented
 
-    def restore(self, image: ViewImage, finished: list[bytes], fills: list[bytes]) -> None:
-        """`finished` and `fills` are the contents of the pages that the image names."""
-        self.finished.restore(image.finished, finished)
-        self.fills.restore(image.fills, fills)
+    def restore(self, image: ViewImage, pages: Sequence[Sequence[bytes]]) -> None:
+        """`pages` are the contents of the pages that the image names, by roll."""
+        for roll, shelf, contents in zip(self.rolls(), shelves(image), pages, strict=True):
+            roll.restore(shelf, contents)
         for record in self.finished.oldest_first():
             if record.order_id in self._orders:
                 self._again[record.order_id] = self._again.get(record.order_id, 0) + 1
@@ -315,7 +423,21 @@ class View:
         for line in image.lines:
             self._lines[line.account, line.strategy, line.symbol, line.venue] = line
             self._strategies.setdefault(line.account, set()).add(line.strategy)
-        self._switches = dict(image.switches)
+        for listed in (*self.finished_lists.oldest_first(), *image.lists):
+            self._lists[listed.list_id] = listed
+        self.live_lists = {listed.list_id: listed for listed in image.lists}
+        self.replacing = set(image.replacing)
+        self.controls.restore(image.controls)
+
+
+def shelves(image: ViewImage) -> tuple[Shelf[Any], ...]:
+    """What is on which of the rolls, in their order."""
+    return image.finished, image.fills, image.finished_lists, image.prevented
+
+
+def _resting_account(event: risk.SelfTradePrevented | execution.OrderPrevented) -> str:
+    """At the venue each of both orders is told of by itself."""
+    return event.resting_account if isinstance(event, risk.SelfTradePrevented) else event.account
 
 
 _Take = Callable[[View, EventId, Any, int], str | None]
@@ -323,18 +445,33 @@ _Take = Callable[[View, EventId, Any, int], str | None]
 # What is not named here changes nothing that a caller can see.
 _TAKEN: dict[type, _Take] = {
     gateway.PlaceOrder: View._placed,
+    gateway.ReplaceOrder: View._placed,
+    gateway.PlaceList: View._listed,
     risk.OrderApproved: View._changed,
     risk.OrderRefused: View._changed,
     risk.OrderRepeated: View._repeated,
+    risk.OrderHeld: View._held,
+    risk.HeldOrderArmed: View._armed,
+    risk.HeldOrderTriggered: View._changed,
+    risk.HeldOrderCancelled: View._changed,
+    risk.ListApproved: View._list_changed,
+    risk.ListRefused: View._list_changed,
+    risk.ListEnded: View._list_changed,
+    risk.AmendApproved: View._spoken_of,
+    risk.AmendRefused: View._spoken_of,
+    risk.ReservationAmended: View._reservation_amended,
+    risk.SelfTradePrevented: View._self_trade,
     risk.CancelApproved: View._spoken_of,
     risk.CancelRefused: View._spoken_of,
-    risk.KillSwitchEngaged: View._engaged,
-    risk.KillSwitchReset: View._reset,
     execution.OrderSent: View._changed,
     execution.OutcomeUnknown: View._changed,
     execution.OrderAcknowledged: View._changed,
     execution.OrderRejected: View._changed,
     execution.OrderFilled: View._filled,
+    execution.OrderTriggered: View._changed,
+    execution.OrderAmended: View._changed,
+    execution.AmendRejected: View._spoken_of,
+    execution.OrderPrevented: View._prevented,
     execution.OrderTrimmed: View._changed,
     execution.OrderCancelled: View._changed,
     execution.OrderExpired: View._changed,

@@ -8,21 +8,40 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import msgspec
+import pytest
+
 from bot4_common import streams
+from bot4_common.errors import Refused
 from bot4_common.instruments import shipped
 from bot4_common.log import FrameWriter, Snapshot
 from bot4_common.memory_log import Broker, Faults, MemoryLog
 from bot4_common.messages.cost import CostRecorded
 from bot4_common.messages.execution import (
     OrderAcknowledged,
+    OrderAmended,
     OrderCancelled,
     OrderFilled,
+    OrderPrevented,
+    OrderRejected,
     OrderSent,
 )
 from bot4_common.messages.frame import AnyEvent, Decision, Frame, decode_frame
 from bot4_common.messages.market import Quote, Spoken, encode_spoken
-from bot4_common.messages.risk import CancelApproved, OrderApproved, OrderRefused, OrderRepeated
-from bot4_common.messages.terms import EventId, Order, Side
+from bot4_common.messages.risk import (
+    AmendApproved,
+    AmendRefused,
+    CancelApproved,
+    Leg,
+    ListApproved,
+    ListEnded,
+    ListRefused,
+    OrderApproved,
+    OrderHeld,
+    OrderRefused,
+    OrderRepeated,
+)
+from bot4_common.messages.terms import EventId, ListKind, Order, OrderList, Side
 from bot4_common.money import ZERO
 from bot4_common.testing import SimulatedLoop
 from bot4_common.venues import VenueDefinition, load
@@ -46,6 +65,23 @@ def buy(client_order_id: str, quantity: str = "0.5", **fields: Any) -> Order:
     return Order(client_order_id=client_order_id, quantity=Decimal(quantity), **{**given, **fields})
 
 
+def sell_stop(client_order_id: str, quantity: str = "0.5", **fields: Any) -> Order:
+    """What would sell it again below 90."""
+    given = {"side": "sell", "type": "stop_market", "price": None, "stop_price": Decimal(90), "stop_loss": None}
+    return buy(client_order_id, quantity, **{**given, "reduce_only": True, **fields})
+
+
+def sell_limit(client_order_id: str, quantity: str = "0.5", price: str = "120") -> Order:
+    return buy(client_order_id, quantity, side="sell", price=Decimal(price), stop_loss=None, reduce_only=True)
+
+
+def listed(client_list_id: str, *orders: Order, kind: ListKind = "oco") -> OrderList:
+    """An OCO of a limit and a stop that close a position, unless told otherwise."""
+    return OrderList(
+        client_list_id=client_list_id, kind=kind, orders=list(orders) or [sell_limit("up"), sell_stop("down")]
+    )
+
+
 class Voice:
     """One of the other services: it appends what it says, as having read all that it hears."""
 
@@ -55,10 +91,11 @@ class Voice:
         self._hears = hears
         self._writer = FrameWriter(self._log, stream, stream.lower(), self._again)
 
-    async def says(self, *events: AnyEvent) -> EventId:
-        """One frame with one decision. Returns the identity of the first event."""
+    async def says(self, *events: AnyEvent, of: str = "") -> EventId:
+        """One frame with one decision, caused by the command of this id. Returns the identity of the first event."""
         read = {stream: await self._log.end(stream) for stream in self._hears}
-        _, sequence = await self._writer.store([Decision(events=list(events))], read, self._clock())
+        cause = EventId(streams.GATEWAY, *map(int, of.split("-"))) if of else None
+        _, sequence = await self._writer.store([Decision(events=list(events), cause=cause)], read, self._clock())
         return EventId(self._writer.stream, sequence, 0)
 
     async def _again(self) -> None:
@@ -144,9 +181,91 @@ class Street:
         await self.approves(order_id, order, account)
         await self.execution.says(sent(order_id, order, account), acknowledged(order_id, account))
 
+    async def holds(self, order_id: str, order: Order, replaces: str = "") -> None:
+        await self.risk.says(held(order_id, order, replaces=replaces))
+
+    async def approves_amend(self, amend: str, order_id: str, quantity: str, price: str = "100") -> None:
+        await self.risk.says(
+            AmendApproved(order_id=order_id, account=ANN, quantity=Decimal(quantity), price=Decimal(price), at=0),
+            of=amend,
+        )
+
+    async def refuses_amend(self, amend: str, order_id: str, code: str, **details: str) -> None:
+        await self.risk.says(AmendRefused(order_id=order_id, account=ANN, code=code, details=details), of=amend)
+
+    async def approves_list(self, list_id: str, asked: OrderList, working: int = 2) -> None:
+        """The first legs work at once, the others are held back."""
+        legs = legs_of(list_id, asked)
+        told = [
+            msgspec.structs.replace(approved(leg.order_id, leg.order), list_id=list_id)
+            if number < working
+            else held(leg.order_id, leg.order, list_id)
+            for number, leg in enumerate(legs)
+        ]
+        begun = ListApproved(
+            list_id=list_id,
+            account=ANN,
+            client_list_id=asked.client_list_id,
+            kind=asked.kind,
+            native=working == len(legs),
+            legs=legs,
+            fingerprint="",
+            bid=Decimal(99),
+            ask=Decimal(101),
+            at=self.clock(),
+        )
+        await self.risk.says(begun, *told)
+
+    async def refuses_list(self, list_id: str, asked: OrderList, code: str, **details: str) -> None:
+        await self.risk.says(
+            ListRefused(
+                list_id=list_id,
+                account=ANN,
+                client_list_id=asked.client_list_id,
+                kind=asked.kind,
+                legs=legs_of(list_id, asked),
+                fingerprint="",
+                code=code,
+                details=details,
+                at=self.clock(),
+            )
+        )
+
+    async def repeats_list(self, list_id: str, asked: OrderList, first: str, same_body: bool = True) -> None:
+        await self.risk.says(
+            OrderRepeated(
+                order_id=list_id,
+                account=ANN,
+                client_order_id=asked.client_list_id,
+                first=first,
+                same_body=same_body,
+            )
+        )
+
+    async def ends_list(self, list_id: str) -> None:
+        await self.risk.says(ListEnded(list_id=list_id, account=ANN))
+
     async def cancels(self, order_id: str) -> None:
         await self.risk.says(CancelApproved(order_id=order_id, account=ANN, reason="requested"))
         await self.execution.says(cancelled(order_id))
+
+
+async def refusal(request: Any) -> Refused:
+    with pytest.raises(Refused) as caught:
+        await request
+    return caught.value
+
+
+async def begun(request: Any) -> asyncio.Task[Any]:
+    """The request is under way, and all that it can do by itself is done."""
+    task = begun_at_once(request)
+    await passing(0.1)
+    return task
+
+
+def begun_at_once(request: Any) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.ensure_future(request)
+    return task
 
 
 async def passing(seconds: float) -> None:
@@ -169,6 +288,48 @@ def approved(order_id: str, order: Order, account: str = ANN, at: int = 0) -> Or
         ask=Decimal(101),
         opening=True,
         at=at,
+    )
+
+
+def held(order_id: str, order: Order, list_id: str = "", replaces: str = "") -> OrderHeld:
+    return OrderHeld(
+        order_id=order_id,
+        account=ANN,
+        order=order,
+        fingerprint="",
+        at=0,
+        list_id=list_id,
+        replaces=replaces,
+    )
+
+
+def legs_of(list_id: str, asked: OrderList) -> list[Leg]:
+    return [Leg(order_id=f"{list_id}-leg{number}", order=order) for number, order in enumerate(asked.orders, 1)]
+
+
+def amended(order_id: str, quantity: str, price: str = "100", leaves: str | None = None) -> OrderAmended:
+    return OrderAmended(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account=ANN,
+        venue=streams.VENUE,
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        leaves=Decimal(leaves or quantity),
+        session_sequence=1,
+    )
+
+
+def prevented(order_id: str, quantity: str, leaves: str) -> OrderPrevented:
+    return OrderPrevented(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account=ANN,
+        venue=streams.VENUE,
+        other_id="9-9",
+        quantity=Decimal(quantity),
+        leaves=Decimal(leaves),
+        session_sequence=1,
     )
 
 
@@ -227,6 +388,18 @@ def filled(
         ask=Decimal(101),
         session_sequence=1,
         traded_at=0,
+    )
+
+
+def rejected(order_id: str, code: str) -> OrderRejected:
+    return OrderRejected(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account=ANN,
+        venue=streams.VENUE,
+        code=code,
+        message="the order would take liquidity",
+        session_sequence=1,
     )
 
 

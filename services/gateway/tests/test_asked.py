@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot4_common.messages.frame import Decision, Frame
-from bot4_common.messages.gateway import PlaceOrder
-from bot4_common.orders import fingerprint
-from bot4_gateway.asked import Asked
-from services.gateway.tests.street import ANN, buy
+from bot4_common.messages.frame import AnyEvent, Decision, Frame
+from bot4_common.messages.gateway import PlaceList, PlaceOrder, ReplaceOrder
+from bot4_common.orders import fingerprint, list_fingerprint
+from bot4_gateway.asked import Asked, Placed
+from services.gateway.tests.street import ANN, buy, listed
 
 WINDOW = 6_400
 KEYS = ("a", "b", "c", "d", "e", "f")
@@ -28,7 +28,7 @@ def asked(*frames: Frame) -> Asked:
 
 
 def first(known: Asked, key: str, now: int) -> str | None:
-    placed = known.first(ANN, key, now)
+    placed = known.first((ANN, key), now)
     return placed.order_id if placed is not None else None
 
 
@@ -44,6 +44,28 @@ def test_a_repeat_names_the_first() -> None:
     assert repeated is not None
     assert (repeated.order_id, repeated.fingerprint) == ("1-0", fingerprint(buy("a")))
     assert known.repeated("1-0") is None
+
+
+def test_what_is_placed_listed_or_replaces_is_known_by_one_set_of_ids() -> None:
+    commands: list[AnyEvent] = [
+        PlaceOrder(account=ANN, order=buy("a")),
+        PlaceList(account=ANN, list=listed("b")),
+        ReplaceOrder(account=ANN, order_id="1-0", order=buy("c"), mode="stop_on_failure"),
+        PlaceOrder(account=ANN, order=buy("b")),
+        PlaceList(account=ANN, list=listed("c")),
+    ]
+    known = asked(
+        Frame(
+            writer="gateway-0",
+            number=1,
+            previous="",
+            decided_at=100,
+            decisions=[Decision(events=[command]) for command in commands],
+        )
+    )
+    assert [first(known, key, 200) for key in ("a", "b", "c", "up")] == ["1-0", "1-1", "1-2", None]
+    assert known.repeated("1-3") == Placed("1-1", list_fingerprint(listed("b")))
+    assert known.repeated("1-4") == Placed("1-2", fingerprint(buy("c")))
 
 
 FRAMES = st.lists(

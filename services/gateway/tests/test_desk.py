@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from bot4_common import streams
-from bot4_common.errors import Refused
 from bot4_common.instruments import shipped
 from bot4_common.log import ChainBroken, Fenced
 from bot4_common.memory_log import Faults, MemoryLog
+from bot4_common.messages.breakers import BreakerChanged
 from bot4_common.messages.estimate import SUBJECT, Estimate, EstimateRefused, EstimateRequest
 from bot4_common.messages.execution import CancelRejected
 from bot4_common.messages.frame import encode
 from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder
-from bot4_common.messages.risk import CancelRefused, KillSwitchEngaged, KillSwitchReset
+from bot4_common.messages.risk import CancelRefused
 from bot4_gateway.desk import Answer, Desk
 from services.gateway.tests.street import (
     ANN,
@@ -26,31 +26,15 @@ from services.gateway.tests.street import (
     SIM,
     Street,
     acknowledged,
+    begun,
+    begun_at_once,
     buy,
     filled,
     passing,
+    refusal,
     sent,
     simulated,
 )
-
-
-async def refusal(request: Any) -> Refused:
-    with pytest.raises(Refused) as caught:
-        await request
-    return caught.value
-
-
-async def begun(request: Any) -> asyncio.Task[Any]:
-    """The request is under way, and all that it can do by itself is done."""
-    task = begun_at_once(request)
-    await passing(0.1)
-    return task
-
-
-def begun_at_once(request: Any) -> asyncio.Task[Any]:
-    task: asyncio.Task[Any] = asyncio.ensure_future(request)
-    return task
-
 
 # Waiting
 
@@ -298,10 +282,11 @@ def test_an_order_too_many_is_turned_away_but_a_kill_switch_goes_ahead() -> None
         street.broker.faults = Faults(append_lost=1.0, delay=0.001)
         waiting = [await begun(desk.place(ANN, buy(f"a{n}"))) for n in range(4)]
         assert (await refusal(desk.place(ANN, buy("b")))).code == "OVERLOADED"
-        killing = await begun(desk.kill(ANN, "enough"))
+        killing = await begun(desk.controls.engage(EngageKillSwitch(account=ANN, reason="enough")))
         street.broker.faults = Faults()
         await asyncio.gather(*waiting, killing, return_exceptions=True)
-        assert [type(event) for event in street.asked()] == [PlaceOrder, EngageKillSwitch, *[PlaceOrder] * 3]
+        asked = [type(event) for event in street.asked() if not isinstance(event, BreakerChanged)]
+        assert asked == [PlaceOrder, EngageKillSwitch, *[PlaceOrder] * 3]
 
     simulated(story)
 
@@ -316,7 +301,9 @@ def test_when_the_journal_is_silent_the_outcome_is_unknown_and_the_id_taken() ->
         street.broker.faults = Faults()
         answer = await again
         assert (answer.record.order_id, answer.duplicate) == ("1-0", True)
-        assert len(street.asked()) == 1
+        assert [event for event in street.asked() if not isinstance(event, BreakerChanged)] == [
+            PlaceOrder(account=ANN, order=buy("a"))
+        ]
 
     simulated(story)
 
@@ -480,44 +467,6 @@ def test_what_is_over_unknown_or_another_s_cannot_be_cancelled() -> None:
         await passing(0.1)
         assert (await refusal(desk.cancel(ANN, order_id))).code == "ORDER_IS_OVER"
         assert len(street.asked()) == 1
-
-    simulated(story)
-
-
-# The kill switch
-
-
-def test_the_kill_switch_is_engaged_and_reset() -> None:
-    async def story(street: Street) -> None:
-        desk = await street.desk()
-        killing = await begun(desk.kill(ANN, "enough"))
-        assert not killing.done()
-        await street.risk.says(KillSwitchEngaged(account=ANN, reason="enough"))
-        switch, settled = await killing
-        assert (switch.engaged, switch.reason, settled) == (True, "enough", True)
-        resetting = await begun(desk.reset(ANN, "calm"))
-        await street.risk.says(KillSwitchReset(account=ANN, reason="calm"))
-        switch, settled = await resetting
-        assert (switch.engaged, switch.reason, settled) == (False, "calm", True)
-
-    simulated(story)
-
-
-def test_a_kill_switch_that_risk_does_not_hear_is_not_said_to_be_engaged() -> None:
-    async def story(street: Street) -> None:
-        switch, settled = await (await street.desk()).kill(ANN, "enough")
-        assert (switch.engaged, settled) == (False, False)
-
-    simulated(story)
-
-
-def test_a_kill_switch_needs_a_reason_and_a_reset_an_engaged_one() -> None:
-    async def story(street: Street) -> None:
-        desk = await street.desk()
-        for reason in ("", "x" * 201, "nul\0"):
-            assert (await refusal(desk.kill(ANN, reason))).details["field"] == "reason"
-        assert (await refusal(desk.reset(ANN, "calm"))).code == "KILL_SWITCH_NOT_ENGAGED"
-        assert street.asked() == []
 
     simulated(story)
 

@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot4_common.errors import REFUSALS, Refused
+from bot4_common.errors import Refused
 from bot4_common.memory_log import MemoryLog
 from bot4_common.messages.estimate import SUBJECT, Estimate
-from bot4_common.messages.execution import OrderRejected
 from bot4_common.messages.frame import encode
-from bot4_common.messages.risk import KillSwitchEngaged
-from bot4_common.telemetry import Tracing
-from bot4_gateway.desk import Desk
-from bot4_gateway.http import Keys, create_app, decode_order
-from services.gateway.tests.street import ANN, BOB, BTC, Street, buy, cost, filled, passing, simulated
-
-# The order that `buy("a")` is, as a caller writes it.
-BODY: dict[str, Any] = {
-    "client_order_id": "a",
-    "symbol": BTC,
-    "side": "buy",
-    "type": "limit",
-    "quantity": "0.5",
-    "price": "100",
-    "stop_loss": "90",
-    "strategy": "trend",
-}
-
-TRACING = Tracing("test", 1.0, None)
-
-
-class Web:
-    """Two callers and the gateway between them and the street."""
-
-    def __init__(self, street: Street, desk: Desk) -> None:
-        self.street = street
-        self.desk = desk
-        app = create_app(desk, Keys({"ann's key": ANN, "bob's key": BOB}), TRACING)
-        self.ann = _client(app, "ann's key")
-        self.bob = _client(app, "bob's key")
-        self.stranger = _client(app, "nobody's key")
-
-    async def place(self, **fields: Any) -> httpx.Response:
-        """Placed and journaled."""
-        return await self.ann.post("/v1/orders?ack=journaled", json={**BODY, **fields})
-
-    async def bought(self) -> str:
-        """An order that is filled, with its cost."""
-        order_id: str = (await self.place()).json()["order_id"]
-        await self.street.opens(order_id, buy("a"))
-        fill = filled(order_id, "0.5", "101.50")
-        await self.street.execution.says(fill)
-        await self.street.costs.says(cost(fill, fee="0.05075", spread="0.5", drift="0.25"))
-        await passing(0.1)
-        return order_id
-
-
-def _client(app: Any, key: str) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://bot4", headers={"X-API-Key": key})
-
-
-def over_http(story: Callable[[Web], Coroutine[Any, Any, None]]) -> None:
-    async def told(street: Street) -> None:
-        await story(Web(street, await street.desk()))
-
-    simulated(told)
-
-
-def check_error(response: httpx.Response, code: str, **details: str) -> None:
-    body = response.json()
-    known = REFUSALS[code]
-    assert (body["code"], response.status_code, body["retryable"]) == (code, known.status, known.retryable), body
-    assert body["message"] == known.meaning
-    assert body["details"].items() >= details.items()
-    assert response.headers["content-type"] == "application/json"
-
+from bot4_gateway.bodies import NUMBERS, decode_order
+from services.gateway.tests.street import BTC, buy, passing, rejected
+from services.gateway.tests.web import BODY, Web, check_error, over_http
 
 # Orders
 
@@ -156,18 +89,6 @@ def test_what_the_venue_rejects_for_a_reason_of_its_own_is_unprocessable() -> No
         assert response.json()["order_id"] == "1-0" and not response.json()["retryable"]
 
     over_http(story)
-
-
-def rejected(order_id: str, code: str) -> OrderRejected:
-    return OrderRejected(
-        order_id=order_id,
-        child_id=f"{order_id}.1",
-        account=ANN,
-        venue="sim",
-        code=code,
-        message="the order would take liquidity",
-        session_sequence=1,
-    )
 
 
 def test_an_order_is_cancelled() -> None:
@@ -280,21 +201,6 @@ def test_an_estimate_is_told() -> None:
     over_http(story)
 
 
-def test_the_kill_switch_is_engaged_shown_and_reset() -> None:
-    async def story(web: Web) -> None:
-        check_error(await web.ann.delete("/v1/kill-switch"), "KILL_SWITCH_NOT_ENGAGED")
-        killing = asyncio.ensure_future(web.ann.post("/v1/kill-switch", json={"reason": "enough"}))
-        await passing(0.1)
-        await web.street.risk.says(KillSwitchEngaged(account=ANN, reason="enough"))
-        assert (await killing).json()["engaged"]
-        assert (await web.ann.get("/v1/kill-switch")).json()["reason"] == "enough"
-        assert not (await web.bob.get("/v1/kill-switch")).json()["engaged"]
-        resetting = await web.ann.delete("/v1/kill-switch?reason=calm")
-        assert (resetting.status_code, resetting.json()["engaged"]) == (202, True)
-
-    over_http(story)
-
-
 # What is refused
 
 NO_NUMBERS: list[Any] = [
@@ -302,7 +208,7 @@ NO_NUMBERS: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("field", ["quantity", "price", "stop_loss"])
+@pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize("written", NO_NUMBERS)
 def test_a_number_is_text_in_plain_notation_or_refused(field: str, written: Any) -> None:
     with pytest.raises(Refused) as caught:
@@ -379,11 +285,21 @@ def test_a_body_without_a_length_is_read_no_further_than_it_may_go() -> None:
         ("GET", "/v1/nothing", "NOT_FOUND"),
         ("GET", "/v1/orders/", "NOT_FOUND"),
         ("PUT", "/v1/orders", "METHOD_NOT_ALLOWED"),
-        ("PATCH", "/v1/orders/1-0", "METHOD_NOT_ALLOWED"),
+        ("PUT", "/v1/orders/1-0", "METHOD_NOT_ALLOWED"),
+        ("GET", "/v1/orders/1-0/replace", "METHOD_NOT_ALLOWED"),
+        ("PUT", "/v1/lists/1-0", "METHOD_NOT_ALLOWED"),
+        ("POST", "/v1/orders/replace/1-0", "NOT_FOUND"),
+        ("PATCH", "/v1/orders/1-0", "BAD_BODY"),
+        ("POST", "/v1/orders/1-0/replace", "BAD_BODY"),
+        ("POST", "/v1/lists", "BAD_BODY"),
+        ("GET", "/v1/lists/9-9", "UNKNOWN_LIST"),
+        ("DELETE", "/v1/lists/9-9", "UNKNOWN_LIST"),
+        ("GET", "/v1/lists?status=some", "BAD_FIELD"),
+        ("GET", "/v1/prevented?limit=0", "BAD_FIELD"),
         ("PUT", "/v1/kill-switch", "METHOD_NOT_ALLOWED"),
         ("GET", "/v1/orders/1/0", "NOT_FOUND"),
         ("POST", "/v1/kill-switch", "BAD_BODY"),
-        ("DELETE", "/v1/kill-switch?reason=" + "x" * 201, "KILL_SWITCH_NOT_ENGAGED"),
+        ("DELETE", "/v1/kill-switch?reason=" + "x" * 201, "BAD_FIELD"),
     ],
 )
 def test_every_refusal_has_one_shape(method: str, path: str, code: str) -> None:
@@ -400,6 +316,13 @@ def test_every_refusal_has_one_shape(method: str, path: str, code: str) -> None:
         ("POST", "/v1/orders"),
         ("DELETE", "/v1/orders/1-0"),
         ("GET", "/v1/orders/1-0"),
+        ("PATCH", "/v1/orders/1-0"),
+        ("POST", "/v1/orders/1-0/replace"),
+        ("POST", "/v1/lists"),
+        ("GET", "/v1/lists"),
+        ("GET", "/v1/lists/1-0"),
+        ("DELETE", "/v1/lists/1-0"),
+        ("GET", "/v1/prevented"),
         ("GET", "/v1/orders"),
         ("GET", "/v1/fills"),
         ("GET", "/v1/positions"),
@@ -420,10 +343,10 @@ def test_without_a_known_key_nothing_is_told_or_done(method: str, path: str) -> 
     over_http(story)
 
 
-@pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/1-0", "/v1/pnl"])
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/1-0", "/v1/lists/1-0", "/v1/pnl"])
 def test_a_wrong_method_is_told_the_right_ones(path: str) -> None:
     async def story(web: Web) -> None:
-        assert "GET" in (await web.ann.patch(path)).headers["allow"]
+        assert "GET" in (await web.ann.put(path)).headers["allow"]
 
     over_http(story)
 

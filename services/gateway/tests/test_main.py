@@ -5,18 +5,24 @@ from __future__ import annotations
 import pytest
 
 from bot4_common.settings import read
-from bot4_gateway.__main__ import GatewaySettings, parse_keys
+from bot4_gateway.__main__ import GatewaySettings, keys_of
 
 
-def test_keys_name_accounts() -> None:
-    assert parse_keys("ann:one, bob:two,ann:three:x") == {"one": "ann", "two": "bob", "three:x": "ann"}
+def test_keys_come_from_the_settings() -> None:
+    keys = keys_of(GatewaySettings(api_keys="ann:one", operator_keys="olga:two"))
+    assert (keys.account("one"), keys.operator("two")) == ("ann", "olga")
 
 
-@pytest.mark.parametrize("text", ["", "ann", "ann:", ":secret", "ann:secret,", "ann:secret,bob:secret"])
-def test_what_names_no_account_is_refused_without_telling_the_secret(text: str) -> None:
-    with pytest.raises(ValueError, match="BOT4_API_KEYS") as caught:
-        parse_keys(text)
-    assert "secret" not in str(caught.value)
+def test_there_need_not_be_an_operator() -> None:
+    assert keys_of(GatewaySettings(api_keys="ann:one")).accounts == {"ann"}
+
+
+@pytest.mark.parametrize("wrong", ["", "olga", "secret:"])
+def test_a_setting_of_keys_that_is_wrong_is_named(wrong: str) -> None:
+    with pytest.raises(ValueError, match="BOT4_API_KEYS is"):
+        keys_of(GatewaySettings(api_keys=wrong))
+    with pytest.raises(ValueError, match="BOT4_OPERATOR_KEYS is"):
+        keys_of(GatewaySettings(api_keys="ann:one", operator_keys=wrong or ","))
 
 
 def test_settings_come_from_the_environment() -> None:

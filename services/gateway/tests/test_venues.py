@@ -15,7 +15,8 @@ from bot4_common.messages.frame import encode
 from bot4_common.messages.gateway import PlaceOrder
 from bot4_common.telemetry import Tracing
 from bot4_common.venues import load
-from bot4_gateway.http import Keys, create_app
+from bot4_gateway.http import create_app
+from bot4_gateway.keys import Keys
 from services.gateway.tests.street import ANN, BTC, Street, approved, buy, cost, filled, passing, simulated
 
 BODY = {

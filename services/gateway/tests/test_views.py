@@ -4,20 +4,47 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot4_common.messages.frame import AnyEvent
-from bot4_common.messages.gateway import PlaceOrder
+from bot4_common.messages.gateway import PlaceList, PlaceOrder
 from bot4_common.messages.market import Quote
-from bot4_common.messages.risk import KillSwitchEngaged, KillSwitchReset, OrderRefused, OrderRepeated
+from bot4_common.messages.risk import (
+    HeldOrderTriggered,
+    KillSwitchEngaged,
+    KillSwitchReset,
+    ListEnded,
+    OrderRefused,
+    OrderRepeated,
+    ReservationAmended,
+    SelfTradePrevented,
+)
 from bot4_common.messages.terms import EventId, Order
 from bot4_common.money import ZERO
 from bot4_common.orders import OrderRecord
 from bot4_gateway.views import Result, View, ViewImage
-from services.gateway.tests.street import ANN, BOB, BTC, acknowledged, approved, buy, cancelled, cost, filled, sent
+from services.gateway.tests.street import (
+    ANN,
+    BOB,
+    BTC,
+    acknowledged,
+    amended,
+    approved,
+    buy,
+    cancelled,
+    cost,
+    filled,
+    held,
+    listed,
+    prevented,
+    sell_stop,
+    sent,
+)
 
 ETH = "ETH-USDT"
 
@@ -144,6 +171,94 @@ def test_an_order_that_changed_after_its_end_is_forgotten_with_its_last_change()
     view(place("d"), cancelled("1-0"), of=seen)
 
 
+def test_a_stop_that_risk_holds_is_followed_to_its_trigger_and_beyond() -> None:
+    stop = sell_stop("a")
+    triggered = HeldOrderTriggered(order_id="1-0", account=ANN, bid=Decimal(90), ask=Decimal(91), at=0)
+    seen = view(PlaceOrder(account=ANN, order=stop), held("1-0", stop))
+    assert (order(seen).status, order(seen).triggered) == ("held", False)
+    view(triggered, approved("1-0", buy("a", side="sell", type="market", price=None)), of=seen)
+    assert (order(seen).status, order(seen).triggered, order(seen).order.type) == ("held", True, "stop_market")
+    view(sent("1-0", stop), acknowledged("1-0"), of=seen)
+    assert order(seen).status == "open"
+
+
+def test_an_amended_order_is_as_the_venue_made_it() -> None:
+    seen = view(place(), approved("1-0", buy("a")), filled("1-0", "0.2", "100", leaves="0.3"))
+    view(amended("1-0", "0.7", "101", leaves="0.5"), of=seen)
+    assert (order(seen).order.quantity, order(seen).order.price) == (Decimal("0.7"), Decimal(101))
+    assert order(seen).leaves == Decimal("0.5")
+
+
+def test_what_risk_settles_of_an_amend_changes_only_what_it_holds() -> None:
+    settled = ReservationAmended(
+        order_id="1-0", account=ANN, quantity=Decimal("0.4"), price=Decimal(99), leaves=Decimal("0.4")
+    )
+    assert order(view(place(), approved("1-0", buy("a")), settled)).order == buy("a")
+    assert order(view(place(), held("1-0", buy("a")), settled)).order == buy("a", "0.4", price=Decimal(99))
+    refused = replace(settled, code="AMEND_LOST")
+    assert order(view(place(), held("1-0", buy("a")), refused)).order == buy("a")
+
+
+# Prevented self-trades
+
+
+def self_trade(taker: str, maker: str, maker_account: str = ANN) -> SelfTradePrevented:
+    return SelfTradePrevented(
+        order_id=taker,
+        account=ANN,
+        resting_id=maker,
+        resting_account=maker_account,
+        symbol=BTC,
+        mode="decrement_both",
+        quantity=Decimal("0.2"),
+        resting_quantity=Decimal("0.1"),
+        price=Decimal(100),
+        at=0,
+    )
+
+
+def test_prevented_self_trades_are_kept_the_newest_first_for_the_owners_of_both_orders() -> None:
+    seen = view(place(), self_trade("2-0", "1-0"), self_trade("3-0", "1-0", BOB), prevented("1-0", "0.1", "0.4"))
+    assert [each.event.order_id for each in seen.prevented_of(ANN)] == ["1-0", "3-0", "2-0"]
+    assert [each.event.order_id for each in seen.prevented_of(BOB)] == ["3-0"]
+    assert [(each.id, each.symbol, each.at) for each in seen.prevented_of(BOB)] == [("ANY:3:0", BTC, 3)]
+
+
+def test_what_the_venue_prevented_will_not_trade() -> None:
+    seen = view(place(), approved("1-0", buy("a")), prevented("1-0", "0.1", leaves="0.4"))
+    assert (order(seen).prevented, order(seen).leaves) == (Decimal("0.1"), Decimal("0.4"))
+    assert next(seen.prevented_of(ANN)).symbol == BTC
+
+
+def test_only_so_many_prevented_self_trades_are_kept() -> None:
+    seen = View(finished_max=2, fills_max=2, page=1, lists_max=2, prevented_max=2)
+    view(*(self_trade(f"{n}-0", "1-0") for n in (2, 3, 4)), of=seen)
+    assert [each.event.order_id for each in seen.prevented_of(ANN)] == ["4-0", "3-0"]
+
+
+# Lists
+
+
+def test_only_so_many_lists_that_are_over_are_kept() -> None:
+    seen = View(finished_max=2, fills_max=2, page=1, lists_max=2, prevented_max=2)
+    view(*(PlaceList(account=ANN, list=listed(f"l{n}")) for n in range(4)), of=seen)
+    view(*(ListEnded(list_id=f"{n}-0", account=ANN) for n in (1, 2, 3)), of=seen)
+    assert [record.list_id for record in seen.lists(ANN, live_only=False)] == ["4-0", "3-0", "2-0"]
+    assert seen.list_of(ANN, "1-0") is None
+
+
+def test_the_legs_of_a_list_are_shown_as_far_as_they_are_remembered() -> None:
+    seen = View(finished_max=1, fills_max=1, page=1)
+    view(PlaceList(account=ANN, list=listed("l")), cancelled("1-0-leg1"), cancelled("1-0-leg2"), of=seen)
+    record = seen.list_of(ANN, "1-0")
+    assert record is not None and [leg.order_id for leg in seen.legs(record)] == ["1-0-leg2"]
+
+
+def test_nobody_sees_the_lists_of_another() -> None:
+    seen = view(PlaceList(account=ANN, list=listed("l")))
+    assert seen.list_of(BOB, "1-0") is None and not list(seen.lists(BOB, live_only=False))
+
+
 # Positions, profit and loss
 
 
@@ -198,11 +313,13 @@ def restored(seen: View, like: View) -> View:
     """What comes back from the snapshot of a view; `like` has the same bounds."""
     image = msgspec.msgpack.decode(msgspec.msgpack.encode(seen.image()), type=ViewImage)
     pages = [[page.data for page in roll.unsaved()] for roll in seen.rolls()]
-    like.restore(image, pages[0], pages[1])
+    like.restore(image, pages)
     return like
 
 
-ACTS = st.lists(st.tuples(st.sampled_from(("place", "cancel", "fill", "late")), st.integers(1, 40)), max_size=80)
+KINDS = ("place", "cancel", "fill", "late", "list", "end", "repeat", "prevent", "hold")
+ACTS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 40)), max_size=80)
+SMALL: dict[str, Any] = {"finished_max": 6, "fills_max": 6, "page": 3, "lists_max": 6, "prevented_max": 6}
 
 
 @settings(max_examples=200, deadline=None)
@@ -210,13 +327,15 @@ ACTS = st.lists(st.tuples(st.sampled_from(("place", "cancel", "fill", "late")), 
 def test_a_restored_view_goes_on_as_the_one_that_lived(
     before: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> None:
-    lived = View(finished_max=6, fills_max=6, page=3)
+    lived = View(**SMALL)
     _live(lived, 0, before)
-    copy = restored(lived, View(finished_max=6, fills_max=6, page=3))
+    copy = restored(lived, View(**SMALL))
     _live(lived, len(before), after)
     _live(copy, len(before), after)
     assert list(copy.orders(ANN, live_only=False)) == list(lived.orders(ANN, live_only=False))
+    assert list(copy.lists(ANN, live_only=False)) == list(lived.lists(ANN, live_only=False))
     assert list(copy.fills_of(ANN)) == list(lived.fills_of(ANN))
+    assert list(copy.prevented_of(ANN)) == list(lived.prevented_of(ANN))
     assert copy.lines(ANN) == lived.lines(ANN)
     assert copy.image() == lived.image()
 
@@ -239,6 +358,16 @@ def _live(seen: View, start: int, acts: list[tuple[str, int]]) -> None:
         event: AnyEvent
         if act == "place":
             event = place(f"a{number}")
+        elif act == "list":
+            event = PlaceList(account=ANN, list=listed(f"l{number}"))
+        elif act == "end":
+            event = ListEnded(list_id=order_id, account=ANN)
+        elif act == "repeat":
+            event = OrderRepeated(order_id=order_id, account=ANN, client_order_id="a", first="1-0", same_body=True)
+        elif act == "prevent":
+            event = prevented(order_id, "0.1", leaves="0.4")
+        elif act == "hold":
+            event = held(order_id, buy(f"a{number}"), replaces="1-0")
         elif act == "cancel":
             event = cancelled(order_id)
         else:
