@@ -9,7 +9,7 @@ import asyncio
 from random import Random
 from typing import Any, TypeVar
 
-from bot4_journal.projections import ONCE, Changes, Known, OrderEvent, OrderRow, PnlRow, Row, StopRow, written
+from bot4_journal.projections import ONCE, Changes, Known, ListRow, OrderEvent, OrderRow, PnlRow, Row, StopRow, written
 from bot4_journal.store import Cursor, Moved, Unavailable
 
 R = TypeVar("R", bound=Row)
@@ -56,6 +56,7 @@ class MemoryStore:
         known = Known(
             orders=self._find(OrderRow, [(order_id,) for order_id in changes.orders]),
             early=early,
+            lists=self._find(ListRow, [(list_id,) for list_id in changes.lists]),
             stops=self._find(StopRow, [(order_id,) for order_id in changes.stops]),
             pnl=self._find(PnlRow, list(changes.pnl)),
         )

@@ -42,7 +42,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from bot4_journal import tables
 from bot4_journal.continuity import Continuity
 from bot4_journal.migrations import HEAD
-from bot4_journal.projections import ONCE, ROWS, Changes, Known, OrderEvent, OrderRow, PnlRow, Row, StopRow, written
+from bot4_journal.projections import (
+    ONCE,
+    ROWS,
+    Changes,
+    Known,
+    ListRow,
+    OrderEvent,
+    OrderRow,
+    PnlRow,
+    Row,
+    StopRow,
+    written,
+)
 from bot4_journal.store import Cursor, Moved, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -164,6 +176,7 @@ async def _known(connection: AsyncConnection, changes: Changes) -> Known:
     return Known(
         orders=await _find(connection, OrderRow, ((order_id,) for order_id in changes.orders)),
         early=await _take_early(connection, changes.begun),
+        lists=await _find(connection, ListRow, ((list_id,) for list_id in changes.lists)),
         stops=await _find(connection, StopRow, ((order_id,) for order_id in changes.stops)),
         pnl=await _find(connection, PnlRow, changes.pnl),
     )
@@ -229,5 +242,5 @@ def _take() -> Select[Any]:
 
 
 WRITE = {kind: _write(kind) for kind in ROWS}
-FIND: dict[type[Row], Select[Any]] = {kind: _find_by_key(kind) for kind in (OrderRow, StopRow, PnlRow)}
+FIND: dict[type[Row], Select[Any]] = {kind: _find_by_key(kind) for kind in (OrderRow, ListRow, StopRow, PnlRow)}
 TAKE_EARLY = _take()

@@ -13,40 +13,81 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict, replace
 
+from bot4_common.messages.breakers import BreakerChanged
 from bot4_common.messages.cost import CostRecorded
 from bot4_common.messages.execution import (
     FillQuarantined,
     OrderAcknowledged,
+    OrderAmended,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderLost,
+    OrderPrevented,
     OrderRejected,
     OrderSent,
+    OrderTriggered,
     OrderTrimmed,
     OutcomeUnknown,
 )
 from bot4_common.messages.frame import AnyEvent, Frame
-from bot4_common.messages.gateway import EngageKillSwitch, PlaceOrder, ResetKillSwitch
+from bot4_common.messages.gateway import (
+    EngageKillSwitch,
+    PlaceOrder,
+    RebaseEquity,
+    ReplaceOrder,
+    ResetKillSwitch,
+    SetGate,
+    SetLimits,
+)
 from bot4_common.messages.risk import (
+    AmendRefused,
     CancelRefused,
+    EquityRebased,
+    GateChanged,
+    GateDecided,
+    GuardTripped,
+    HaltChanged,
+    HeldOrderCancelled,
+    HeldOrderTriggered,
     KillSwitchEngaged,
     KillSwitchReset,
+    KillSwitchResetRefused,
+    LimitsChanged,
+    LimitsRefused,
+    ListApproved,
+    ListEnded,
+    ListRefused,
     OrderApproved,
+    OrderHeld,
     OrderRefused,
     OrderRepeated,
     PositionChanged,
+    SelfTradePrevented,
+    SignalRefused,
     StopArmed,
     StopTriggered,
+    StrategyRegistered,
 )
-from bot4_common.messages.terms import Event, EventId, Liquidity, Order, OrderType, Side, TimeInForce, signed
+from bot4_common.messages.terms import (
+    Event,
+    EventId,
+    Liquidity,
+    ListKind,
+    Order,
+    OrderType,
+    Prevention,
+    Side,
+    TimeInForce,
+    signed,
+)
 from bot4_common.money import ZERO
-from bot4_common.orders import OrderRecord, Status, advance, opened_by, order_id_of
+from bot4_common.orders import OrderRecord, Status, advance, opened_by, opened_by_list, order_id_of
 from bot4_common.pnl import Holding
 
 # The rows. Each class is a table, each field a column; quantities in base, money in quote, times in ns.
@@ -59,7 +100,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
 
 class OrderRow(Row, kw_only=True, frozen=True):
     """`bot4_common.orders.OrderRecord`, flat. `opening` is true of an order approved to open or enlarge a position;
-    `venue` is empty of one that named none and was not approved."""
+    `venue` is empty of one that named none and was not approved, `list_id` of one that is in none."""
 
     table: ClassVar[str] = "orders"
     key: ClassVar[tuple[str, ...]] = ("order_id",)
@@ -78,10 +119,21 @@ class OrderRow(Row, kw_only=True, frozen=True):
     reduce_only: bool
     stop_loss: Decimal | None
     venue: str
+    stop_price: Decimal | None
+    activation_price: Decimal | None
+    trail_bps: int
+    display_quantity: Decimal | None
+    expire_at: int
+    self_trade_prevention: Prevention | Literal[""]
+    signal: str
+    list_id: str
     opening: bool
     status: Status
     filled: Decimal
     notional: Decimal
+    prevented: Decimal
+    triggered: bool
+    resized: bool
     code: str
     details: dict[str, str]
     first: str
@@ -89,6 +141,26 @@ class OrderRow(Row, kw_only=True, frozen=True):
     decided_at: int
     acknowledged_at: int
     over_at: int
+
+
+class ListRow(Row, kw_only=True, frozen=True):
+    """A list that risk decided on; its orders name it. `native`: its venue keeps it. `over_at` is zero while one of its
+    orders can still trade."""
+
+    table: ClassVar[str] = "lists"
+    key: ClassVar[tuple[str, ...]] = ("list_id",)
+
+    list_id: str
+    account: str
+    client_list_id: str
+    kind: ListKind
+    status: Literal["approved", "refused", "ended"]
+    native: bool
+    legs: list[str]
+    code: str
+    details: dict[str, str]
+    decided_at: int
+    over_at: int = 0
 
 
 class FillRow(Row, kw_only=True, frozen=True):
@@ -179,8 +251,45 @@ class StopRow(Row, kw_only=True, frozen=True):
     exit_id: str = ""
 
 
+class ControlRow(Row, kw_only=True, frozen=True):
+    """What holds trading back, or no longer does: limits, kill switches, gate, halts, guards, breakers. `name` is what
+    of its scope it is about, `by` who or what brought it, `event` all that was said."""
+
+    table: ClassVar[str] = "controls"
+    key: ClassVar[tuple[str, ...]] = ("event_id",)
+
+    event_id: str
+    kind: str
+    scope: str
+    name: str
+    by: str
+    reason: str
+    at: int
+    event: AnyEvent
+
+
+class PreventedRow(Row, kw_only=True, frozen=True):
+    """What an order of one owner lost where it would have met `other_id` of the same: by risk before it was sent, or
+    `at_venue`, where only the order's own loss is told and `other_id` is a child order."""
+
+    table: ClassVar[str] = "prevented_matches"
+    key: ClassVar[tuple[str, ...]] = ("event_id",)
+
+    event_id: str
+    order_id: str
+    account: str
+    other_id: str
+    at_venue: bool
+    quantity: Decimal
+    other_quantity: Decimal = ZERO
+    price: Decimal | None = None
+    mode: Prevention | Literal[""] = ""
+    at: int
+
+
 class AuditRow(Row, kw_only=True, frozen=True):
-    """What somebody will ask about: acts of control, refusals, quarantined fills. `event` is all that was said."""
+    """What somebody will ask about: what was asked of control, refusals, overrides, quarantined fills. `event` is all
+    that was said."""
 
     table: ClassVar[str] = "audit"
     key: ClassVar[tuple[str, ...]] = ("event_id",)
@@ -208,9 +317,11 @@ class OrderEvent(Row, kw_only=True, frozen=True):
     event: AnyEvent
 
 
-ROWS: tuple[type[Row], ...] = (OrderRow, FillRow, CostRow, PositionRow, PnlRow, StopRow, AuditRow, OrderEvent)
+ROWS: tuple[type[Row], ...] = (
+    OrderRow, ListRow, FillRow, CostRow, PositionRow, PnlRow, StopRow, ControlRow, PreventedRow, AuditRow, OrderEvent,
+)  # fmt: skip
 # What happens once and never changes: a second row of the same key would be the same event applied twice.
-ONCE = (FillRow, CostRow, AuditRow, OrderEvent)
+ONCE = (FillRow, CostRow, ControlRow, PreventedRow, AuditRow, OrderEvent)
 
 
 class PnlKey(NamedTuple):
@@ -239,11 +350,14 @@ class Changes:
         self.orders: dict[str, list[OrderEvent]] = {}
         # Orders whose beginning is in the batch: what came early of them can be told now.
         self.begun: set[str] = set()
+        self.lists: dict[str, list[tuple[ListApproved | ListRefused | ListEnded, int]]] = {}
         self.stops: dict[str, list[tuple[StopArmed | StopTriggered, int]]] = {}
         self.pnl: dict[PnlKey, list[OrderFilled | CostRecorded]] = {}
         self.positions: dict[tuple[str, str, str], PositionRow] = {}
         self.fills: list[FillRow] = []
         self.costs: list[CostRow] = []
+        self.controls: list[ControlRow] = []
+        self.prevented: list[PreventedRow] = []
         self.audit: list[AuditRow] = []
         self.events = 0
 
@@ -260,20 +374,33 @@ Note = Callable[[Changes, Told], None]
 
 
 def _begin(changes: Changes, told: Told) -> None:
-    changes.begun.add(_order_id(told))
-    _live(changes, told)
+    _happen(changes, told, _order_id(told), begins=True)
 
 
 def _live(changes: Changes, told: Told) -> None:
-    order_id = _order_id(told)
+    _happen(changes, told, _order_id(told))
+
+
+def _happen(changes: Changes, told: Told, order_id: str, begins: bool = False) -> None:
+    if begins:
+        changes.begun.add(order_id)
     happened = OrderEvent(order_id=order_id, sequence=told.sequence, index=told.id.index, at=told.at, event=told.event)
     changes.orders.setdefault(order_id, []).append(happened)
 
 
 def _order_id(told: Told) -> str:
-    if isinstance(told.event, PlaceOrder):
+    if isinstance(told.event, PlaceOrder | ReplaceOrder):
         return order_id_of(told.id.sequence, told.id.index)
     return str(getattr(told.event, "order_id", ""))
+
+
+def _list(changes: Changes, told: Told) -> None:
+    event = told.event
+    assert isinstance(event, ListApproved | ListRefused | ListEnded)
+    changes.lists.setdefault(event.list_id, []).append((event, told.at))
+    if not isinstance(event, ListEnded):
+        for leg in event.legs:
+            _happen(changes, told, leg.order_id, begins=True)
 
 
 def _fill(changes: Changes, told: Told) -> None:
@@ -293,6 +420,7 @@ def _cost(changes: Changes, told: Told) -> None:
 # The fields that a row has from its event as they are.
 FILL_FIELDS = tuple(name for name in FillRow.__struct_fields__ if name in OrderFilled.__struct_fields__)
 COST_FIELDS = tuple(name for name in CostRow.__struct_fields__ if name in CostRecorded.__struct_fields__)
+LIST_FIELDS = ("list_id", "account", "client_list_id", "kind")
 STOP_FIELDS = tuple(name for name in StopRow.__struct_fields__ if name in StopArmed.__struct_fields__)
 
 
@@ -314,6 +442,68 @@ def _stop(changes: Changes, told: Told) -> None:
     changes.stops.setdefault(stop.order_id, []).append((stop, told.at))
 
 
+def _control(changes: Changes, told: Told) -> None:
+    event = told.event
+    scope, name = _about(event)
+    changes.controls.append(
+        ControlRow(
+            event_id=str(told.id),
+            kind=str(event.__struct_config__.tag),
+            scope=scope,
+            name=name,
+            by=str(getattr(event, "by", "") or getattr(event, "source", "")),
+            reason=str(getattr(event, "reason", "")),
+            at=told.at,
+            event=event,
+        )
+    )
+
+
+def _about(event: Event) -> tuple[str, str]:
+    """The scope of a control, and what of it."""
+    match event:
+        case KillSwitchEngaged(scope="symbol") | KillSwitchReset(scope="symbol"):
+            return event.scope, event.symbol
+        case KillSwitchEngaged(scope="firm") | KillSwitchReset(scope="firm"):
+            return event.scope, ""
+        case KillSwitchEngaged() | KillSwitchReset():
+            return event.scope, f"{event.account}/{event.strategy}" if event.scope == "strategy" else event.account
+        case HaltChanged():
+            return event.scope, event.name
+        case GuardTripped() | StrategyRegistered():
+            return "strategy", f"{event.account}/{event.strategy}"
+        case EquityRebased() if event.account:
+            return "account", event.account
+        case BreakerChanged():
+            return "dependency", event.name
+    return "firm", ""
+
+
+def _prevented(changes: Changes, told: Told) -> None:
+    event = told.event
+    assert isinstance(event, SelfTradePrevented | OrderPrevented)
+    known: dict[str, Any] = {
+        "event_id": str(told.id),
+        "order_id": event.order_id,
+        "account": event.account,
+        "quantity": event.quantity,
+        "at": told.at,
+    }
+    if isinstance(event, OrderPrevented):
+        row = PreventedRow(other_id=event.other_id, at_venue=True, **known)
+    else:
+        losses: dict[str, Any] = {"other_quantity": event.resting_quantity, "price": event.price, "mode": event.mode}
+        row = PreventedRow(other_id=event.resting_id, at_venue=False, **losses, **known)
+    changes.prevented.append(row)
+
+
+def _override(changes: Changes, told: Told) -> None:
+    """What the gate let pass because somebody took responsibility; what it refused is refused anyway."""
+    assert isinstance(told.event, GateDecided)
+    if told.event.decision == "overridden":
+        _audit(changes, told)
+
+
 def _audit(changes: Changes, told: Told) -> None:
     event = told.event
     changes.audit.append(
@@ -330,27 +520,53 @@ def _audit(changes: Changes, told: Told) -> None:
 # Which event touches which rows. What is not listed touches none.
 TOUCHES: dict[type[Event], tuple[Note, ...]] = {
     PlaceOrder: (_begin,),
+    ReplaceOrder: (_begin,),
     OrderApproved: (_begin,),
+    OrderHeld: (_begin,),
     OrderRefused: (_begin, _audit),
     OrderRepeated: (_live,),
+    HeldOrderTriggered: (_live,),
+    HeldOrderCancelled: (_live,),
     OrderSent: (_live,),
     OutcomeUnknown: (_live,),
     OrderAcknowledged: (_live,),
+    OrderTriggered: (_live,),
     OrderFilled: (_live, _fill),
     OrderRejected: (_live,),
     OrderTrimmed: (_live,),
+    OrderAmended: (_live,),
+    OrderPrevented: (_live, _prevented),
     OrderCancelled: (_live,),
     OrderExpired: (_live,),
     OrderLost: (_live,),
+    ListApproved: (_list,),
+    ListRefused: (_list, _audit),
+    ListEnded: (_list,),
     CostRecorded: (_cost,),
     PositionChanged: (_position,),
     StopArmed: (_stop,),
     StopTriggered: (_stop,),
+    SelfTradePrevented: (_prevented,),
+    LimitsChanged: (_control,),
+    KillSwitchEngaged: (_control,),
+    KillSwitchReset: (_control,),
+    GateChanged: (_control,),
+    StrategyRegistered: (_control,),
+    HaltChanged: (_control,),
+    GuardTripped: (_control,),
+    EquityRebased: (_control,),
+    BreakerChanged: (_control,),
+    GateDecided: (_override,),
     CancelRefused: (_audit,),
+    AmendRefused: (_audit,),
+    LimitsRefused: (_audit,),
+    SignalRefused: (_audit,),
+    KillSwitchResetRefused: (_audit,),
     EngageKillSwitch: (_audit,),
     ResetKillSwitch: (_audit,),
-    KillSwitchEngaged: (_audit,),
-    KillSwitchReset: (_audit,),
+    SetLimits: (_audit,),
+    SetGate: (_audit,),
+    RebaseEquity: (_audit,),
     FillQuarantined: (_audit,),
 }
 
@@ -359,11 +575,12 @@ TOUCHES: dict[type[Event], tuple[Note, ...]] = {
 
 
 class Known(NamedTuple):
-    """The rows that a batch touches, as they were before it: orders and stops it names, P&L by its keys, and what
-    came early of the orders that begin in it."""
+    """The rows that a batch touches, as they were before it: orders, lists and stops it names, P&L by its keys, and
+    what came early of the orders that begin in it."""
 
     orders: list[OrderRow]
     early: list[OrderEvent]
+    lists: list[ListRow]
     stops: list[StopRow]
     pnl: list[PnlRow]
 
@@ -374,11 +591,14 @@ def written(changes: Changes, known: Known) -> list[list[Row]]:
     lists: list[list[Row]] = [
         orders,
         early,
+        _lists(changes, known),
         [*changes.fills],
         [*changes.costs],
         [*changes.positions.values()],
         _pnl(changes, known),
         _stops(changes, known),
+        [*changes.controls],
+        [*changes.prevented],
         [*changes.audit],
     ]
     return [rows for rows in lists if rows]
@@ -406,6 +626,8 @@ def _orders(changes: Changes, known: Known) -> tuple[list[Row], list[Row]]:
 def _begun(order_id: str, life: list[OrderEvent]) -> OrderRecord | None:
     for happened in life:
         record = opened_by(happened.event, order_id, happened.at)
+        legs = opened_by_list(happened.event, happened.at)
+        record = next((leg for leg in legs if leg.order_id == order_id), record)
         if record is not None:
             return record
     return None
@@ -421,6 +643,25 @@ def _row(record: OrderRecord) -> OrderRow:
     fields = asdict(record)
     order = fields.pop("order")
     return OrderRow(**asdict(order), **fields)
+
+
+def _lists(changes: Changes, known: Known) -> list[Row]:
+    lists = {row.list_id: row for row in known.lists}
+    for list_id, entries in changes.lists.items():
+        for event, at in entries:
+            if isinstance(event, ListEnded):
+                # Approved before it ends, by the same writer, so the row is there.
+                lists[list_id] = replace(lists[list_id], status="ended", over_at=at)
+            else:
+                lists[list_id] = _listed(event, at)
+    return [*lists.values()]
+
+
+def _listed(event: ListApproved | ListRefused, at: int) -> ListRow:
+    known = _copy(event, LIST_FIELDS) | {"legs": [leg.order_id for leg in event.legs], "decided_at": at}
+    if isinstance(event, ListApproved):
+        return ListRow(status="approved", native=event.native, code="", details={}, **known)
+    return ListRow(status="refused", native=False, code=event.code, details=event.details, over_at=at, **known)
 
 
 def _pnl(changes: Changes, known: Known) -> list[Row]:

@@ -18,10 +18,13 @@ from typing import Final, Literal
 import msgspec
 
 from bot4_common.messages.execution import (
+    AmendRejected,
+    AmendSent,
     CancelRejected,
     CancelSent,
     FillQuarantined,
     OrderAcknowledged,
+    OrderAmended,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
@@ -36,9 +39,11 @@ from bot4_common.messages.terms import Event, signed
 from bot4_common.messages.venue import (
     FaultCause,
     FeedFault,
+    VenueAmendRejected,
     VenueCancelRejected,
     VenueFaultBegan,
     VenueFilled,
+    VenueOrderAmended,
     VenueOrderRejected,
 )
 from bot4_common.money import ZERO, add, multiply, subtract
@@ -52,14 +57,24 @@ WITHHOLDING: Final = frozenset(("drop", "gap", "disconnect", "delay"))
 SILENCING: Final = frozenset(("drop_request", "disconnect", "down"))
 
 # What the venue says that is compared with what its clients believe.
-Truth = FeedFault | VenueFaultBegan | VenueFilled | VenueOrderRejected | VenueCancelRejected
+Truth = (
+    FeedFault
+    | VenueFaultBegan
+    | VenueFilled
+    | VenueOrderAmended
+    | VenueOrderRejected
+    | VenueCancelRejected
+    | VenueAmendRejected
+)
 
-Asked = Literal["order", "cancel"]
+Asked = Literal["order", "cancel", "amend"]
 
-# What ends an unknown outcome, besides the fill that ends the order. A cancel that is sent again was found not done.
+# What ends an unknown outcome, besides the fill that ends the order. What is sent again was found not done.
 ENDS: Final[dict[Asked, tuple[type[Event], ...]]] = {
     "order": (OrderAcknowledged, OrderRejected, OrderLost),
     "cancel": (OrderCancelled, OrderExpired, OrderRejected, OrderLost, CancelRejected, CancelSent),
+    # What ends the order ends its amend, and that is said first.
+    "amend": (OrderAmended, AmendRejected, AmendSent),
 }
 
 
@@ -94,6 +109,14 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     unit_seconds: Decimal
     wrong: Times
     difference: Decimal
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals and prices that the venue gave to orders, by request or by itself: `known` is how long it took until the
+    client knew, `open` how many it does not know at the end."""
+
+    known: Times
+    open: int
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +161,7 @@ class Spells(msgspec.Struct, frozen=True, kw_only=True):
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """`faults` are the injected ones by kind, message by message and request by request, and `spells` those that
     lasted; `refusals` are by code. `gaps` and `requests` are what became of faults, by kind; `slowest` the gaps that
-    took longest; `unknown_open` the outcomes still unknown."""
+    took longest; `unknown_open` the outcomes still unknown; `changes` what the venue made of orders."""
 
     frames: int
     began_at: int
@@ -152,6 +175,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     requests: list[Repair]
     outcomes: list[Outcome]
     unknown_open: int
+    changes: Changes
 
 
 class Scorer:
@@ -165,6 +189,7 @@ class Scorer:
         self._gaps = _Gaps()
         self._requests = _Requests()
         self._outcomes = _Outcomes()
+        self._changes = _Changes()
         self._faults: Counter[str] = Counter()
         self._spells: dict[tuple[str, FaultCause], Times] = defaultdict(Times)
         self._refusals: Counter[str] = Counter()
@@ -207,6 +232,7 @@ class Scorer:
             requests=self._requests.repairs.all(),
             outcomes=self._outcomes.all(),
             unknown_open=len(self._outcomes.open),
+            changes=self._changes.all(),
         )
 
     def _happened(self, event: Truth) -> None:
@@ -214,7 +240,9 @@ class Scorer:
             case VenueFilled():
                 change = signed(event.side, event.quantity)
                 self._positions[event.account, event.symbol].move(ZERO, change, self._now)
-            case VenueOrderRejected() | VenueCancelRejected():
+            case VenueOrderAmended():
+                self._changes.change(event, self._now)
+            case VenueOrderRejected() | VenueCancelRejected() | VenueAmendRejected():
                 self._refusals[event.code] += 1
             case VenueFaultBegan():
                 self._spells[event.kind, event.cause].add(event.until - event.since)
@@ -236,6 +264,7 @@ class Scorer:
             self._gaps.ask(stream, self._now)
             return
         self._gaps.take(stream, getattr(event, "session_sequence", 0), self._now)
+        self._changes.take(stream, getattr(event, "session_sequence", 0), self._now)
         child_id = getattr(event, "child_id", "")
         if child_id and not isinstance(event, FillQuarantined):
             self._requests.hear(child_id, event, self._now)
@@ -275,6 +304,30 @@ class _Position:
 
     def _until(self, now: int) -> Decimal:
         return add(self._unit_ns, multiply(abs(self._difference), Decimal(now - self._since)))
+
+
+class _Changes:
+    """Numbers of the messages in each session that changed an order, and when (ns). A feed is taken number by number,
+    so whoever has a later message has them."""
+
+    def __init__(self) -> None:
+        self._known = Times()
+        self._open: dict[str, deque[tuple[int, int]]] = defaultdict(deque)
+        self._taken: dict[str, int] = defaultdict(int)
+
+    def change(self, amended: VenueOrderAmended, now: int) -> None:
+        self._open[amended.session].append((amended.session_sequence, now))
+        # A client whose clock is behind the venue's has it before it was told.
+        self.take(amended.session, self._taken[amended.session], now)
+
+    def take(self, session: str, number: int, now: int) -> None:
+        self._taken[session] = max(self._taken[session], number)
+        changes = self._open[session]
+        while changes and changes[0][0] <= self._taken[session]:
+            self._known.add(now - changes.popleft()[1])
+
+    def all(self) -> Changes:
+        return Changes(known=_copy(self._known), open=sum(map(len, self._open.values())))
 
 
 class _Repairs:
@@ -360,7 +413,7 @@ class _Requests:
                 if not lost.noticed:
                     lost.noticed = True
                     self.repairs.noticed(lost.kind, now - lost.at)
-        elif not isinstance(event, CancelSent) and (not isinstance(event, OrderFilled) or not event.leaves):
+        elif not isinstance(event, CancelSent | AmendSent) and (not isinstance(event, OrderFilled) or not event.leaves):
             for lost in self._open.pop(child_id):
                 self.repairs.healed(lost.kind, now - lost.at)
 

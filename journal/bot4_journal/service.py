@@ -1,7 +1,8 @@
 """How does the journal service run? Two followers of the merged stream that do not wait for each other.
 
 One projects into the database, one writes the archive. When either's other end is away, that follower tries again
-until it is back, and goes on from where its last batch really came to; the other one does not notice.
+until it is back, and goes on from where its last batch really came to; the other one does not notice. The database is
+called behind a breaker, so that one that is unwell is not called again and again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bot4_common.log import Log, Record
 from bot4_common.telemetry import Meters
 from bot4_journal import archive
 from bot4_journal.archive import Archive, Damaged
+from bot4_journal.guarded_store import GuardedStore
 from bot4_journal.store import Cursor, Moved, Store, Unavailable, step
 
 logger = logging.getLogger(__name__)
@@ -262,9 +264,10 @@ class Journal:
     ) -> None:
         self._log = log
         self._caught_up = caught_up
+        guarded = GuardedStore(store, clock, meters)
 
         async def project() -> Sink:
-            return await Projection.open(store, directory)
+            return await Projection.open(guarded, directory)
 
         self.projector = Follower("projection", log, project, (Unavailable, Moved), clock, meters)
         self._followers = [self.projector]

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    text,
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -41,10 +42,21 @@ orders = Table(
     Column("reduce_only", Boolean, nullable=False),
     Column("stop_loss", Numeric),
     Column("venue", Text, nullable=False),
+    Column("stop_price", Numeric),
+    Column("activation_price", Numeric),
+    Column("trail_bps", Integer, nullable=False),
+    Column("display_quantity", Numeric),
+    Column("expire_at", BigInteger, nullable=False),
+    Column("self_trade_prevention", Text, nullable=False),
+    Column("signal", Text, nullable=False),
+    Column("list_id", Text, nullable=False),
     Column("opening", Boolean, nullable=False),
     Column("status", Text, nullable=False),
     Column("filled", Numeric, nullable=False),
     Column("notional", Numeric, nullable=False),
+    Column("prevented", Numeric, nullable=False),
+    Column("triggered", Boolean, nullable=False),
+    Column("resized", Boolean, nullable=False),
     Column("code", Text, nullable=False),
     Column("details", JSONB, nullable=False),
     Column("first", Text, nullable=False),
@@ -52,9 +64,31 @@ orders = Table(
     Column("decided_at", BigInteger, nullable=False),
     Column("acknowledged_at", BigInteger, nullable=False),
     Column("over_at", BigInteger, nullable=False),
-    # Risk refuses an opening order without a stop-loss; should it ever fail to, the database does.
-    CheckConstraint("stop_loss IS NOT NULL OR NOT opening", name="opening_order_has_stop_loss"),
+    # Risk approves no order without a stop-loss, held or in a list, but what only reduces; should it ever fail to, the
+    # database does. What is not decided yet, or refused, is as it was asked.
+    CheckConstraint(
+        "stop_loss IS NOT NULL OR (NOT opening AND (reduce_only OR decided_at = 0 OR status = 'refused'))",
+        name="opening_order_has_stop_loss",
+    ),
     Index("orders_by_account", "account", "received_at"),
+    Index("orders_by_list", "list_id", postgresql_where=text("list_id <> ''")),
+)
+
+lists = Table(
+    "lists",
+    metadata,
+    Column("list_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("client_list_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("native", Boolean, nullable=False),
+    Column("legs", JSONB, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("over_at", BigInteger, nullable=False),
+    Index("lists_by_account", "account", "decided_at"),
 )
 
 fills = Table(
@@ -135,6 +169,36 @@ stops = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("triggered_at", BigInteger, nullable=False),
     Column("exit_id", Text, nullable=False),
+)
+
+controls = Table(
+    "controls",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", JSONB, nullable=False),
+    Index("controls_by_kind", "kind", "at"),
+)
+
+prevented_matches = Table(
+    "prevented_matches",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("other_id", Text, nullable=False),
+    Column("at_venue", Boolean, nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    Column("other_quantity", Numeric, nullable=False),
+    Column("price", Numeric),
+    Column("mode", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("prevented_matches_by_order", "order_id"),
 )
 
 audit = Table(

@@ -19,45 +19,63 @@ from bot4_common import streams
 from bot4_common.log import Record
 from bot4_common.messages.cost import CostRecorded
 from bot4_common.messages.execution import (
+    AmendRejected,
     CancelSent,
     OrderAcknowledged,
+    OrderAmended,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderLost,
+    OrderPrevented,
     OrderRejected,
     OrderSent,
+    OrderTriggered,
+    OrderTrimmed,
     OutcomeUnknown,
     QuerySent,
 )
 from bot4_common.messages.frame import AnyEvent, Decision, Frame, encode, frame_hash
 from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch, PlaceOrder, ResetKillSwitch
+from bot4_common.messages.market import SessionMessage
 from bot4_common.messages.risk import (
     CancelApproved,
+    FeeBooked,
     KillSwitchEngaged,
     KillSwitchReset,
     OrderApproved,
     OrderRefused,
     OrderRepeated,
     PositionChanged,
+    ReservationAmended,
+    ReservationReduced,
     ReservationReleased,
     StopArmed,
     StopTriggered,
 )
 from bot4_common.messages.terms import Event, EventId, Order, Side, opposite, signed
 from bot4_common.messages.venue import (
+    VenueAmendRejected,
     VenueFilled,
     VenueOrderAccepted,
+    VenueOrderAmended,
     VenueOrderCancelled,
     VenueOrderExpired,
+    VenueOrderPrevented,
     VenueOrderRejected,
     VenueOrderStatus,
+    VenueOrderTriggered,
+    VenueOrderTrimmed,
     VenueTraded,
 )
 from bot4_common.money import ZERO, multiply
 from bot4_common.orders import fingerprint, order_id_of
 
-Fate = Literal["refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced"]
+Fate = Literal[
+    "refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced",
+    "resting", "untouched",
+]  # fmt: skip
+# Those that come to an end by themselves.
 FATES: tuple[Fate, ...] = (
     "refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced",
 )  # fmt: skip
@@ -70,7 +88,7 @@ WRITERS = {
 }
 HEARS: dict[str, tuple[str, ...]] = {
     streams.GATEWAY: (),
-    streams.RISK: (streams.GATEWAY, streams.EXECUTION),
+    streams.RISK: (streams.GATEWAY, streams.EXECUTION, streams.COST),
     streams.EXECUTION: (streams.RISK,),
     streams.COST: (streams.EXECUTION,),
 }
@@ -99,7 +117,10 @@ class Story:
         self._fates: dict[str, Fate] = {}
         self._decided: dict[str, PlaceOrder] = {}
         self._sent: dict[str, OrderSent] = {}
+        # Of each child: its total by now, what of it was filled, and what self-trade prevention took.
+        self._totals: dict[str, Decimal] = {}
         self._cumulative: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._prevented: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._venues = venues
         self._venue = venues[0]
         # Positions by venue and account.
@@ -149,13 +170,9 @@ class Story:
 
     def kill(self, account: str) -> None:
         """Somebody pulls the kill switch of an account, and resets it."""
-        told = {"account": account, "reason": "drill"}
-        for command, answer in (
-            (EngageKillSwitch(**told), KillSwitchEngaged(**told)),
-            (ResetKillSwitch(**told), KillSwitchReset(**told)),
-        ):
-            [(cause, _)] = self.say(streams.GATEWAY, [Decision(events=[command])])
-            self.say(streams.RISK, [Decision(cause=cause, events=[answer])])
+        told: dict[str, Any] = {"account": account, "reason": "drill"}
+        self.ask(EngageKillSwitch(**told), KillSwitchEngaged(**told))
+        self.ask(ResetKillSwitch(**told), KillSwitchReset(**told))
 
     def sealed(self) -> dict[str, list[bytes]]:
         """The frames as they are stored, chained."""
@@ -231,6 +248,11 @@ class Story:
         self.order.append(stream)
         return [(id, event) for id, event, _ in frame.events(stream, len(frames))]
 
+    def ask(self, command: AnyEvent, *answer: AnyEvent) -> list[Said]:
+        """Somebody asks for something, and risk answers: gives what risk said."""
+        [(cause, _)] = self.say(streams.GATEWAY, [Decision(events=[command])])
+        return self.say(streams.RISK, [Decision(cause=cause, events=[*answer])])
+
     def _work(self, approved: list[Said]) -> None:
         """Approved orders go to the venue; what becomes of them comes back."""
         sending = [self._send(*said) for said in approved if isinstance(said[1], OrderApproved)]
@@ -285,6 +307,9 @@ class Story:
         return Decision(cause=cause, events=[approved])
 
     def _send(self, cause: EventId, approved: OrderApproved) -> Decision:
+        return Decision(cause=cause, events=[self._send_child(approved)])
+
+    def _send_child(self, approved: OrderApproved, list_id: str = "") -> OrderSent:
         sent = self._sent[approved.order_id] = OrderSent(
             order_id=approved.order_id,
             child_id=f"{approved.order_id}.1",
@@ -295,8 +320,14 @@ class Story:
             ask=approved.ask,
             sent_at=self._now,
             expires_at=self._now + 5_000_000_000,
+            list_id=list_id,
         )
-        return Decision(cause=cause, events=[sent])
+        self._totals[sent.child_id] = approved.order.quantity
+        return sent
+
+    def _leaves(self, sent: OrderSent) -> Decimal:
+        child_id = sent.child_id
+        return self._totals[child_id] - self._cumulative[child_id] - self._prevented[child_id]
 
     def _meet(self, cause: EventId, sent: OrderSent) -> Decision:
         """What becomes of an order at the venue."""
@@ -310,7 +341,7 @@ class Story:
         events: list[AnyEvent] = [self._accepted(sent)]
         # In two parts, of which the second stays open when the order is to end otherwise.
         part = sent.order.quantity / 2
-        for _ in range(1 if fate in ("cancelled", "expired") else 2):
+        for _ in range({"untouched": 0, "cancelled": 1, "expired": 1, "resting": 1}.get(fate, 2)):
             trade = self._traded(f"market/{self._trades}", sent, part)
             events += [trade, self._told(sent, trade)]
         if fate == "expired":
@@ -355,7 +386,7 @@ class Story:
             price=trade.price,
             quantity=trade.quantity,
             cumulative=self._cumulative[sent.child_id],
-            leaves=sent.order.quantity - self._cumulative[sent.child_id],
+            leaves=self._leaves(sent),
             liquidity="taker" if trade.taker_id == sent.child_id else "maker",
             **self._to(sent),
         )
@@ -363,17 +394,19 @@ class Story:
     def _believe(self, told: list[Said]) -> None:
         """Execution takes what the venue told its session; risk and costs answer."""
         believed = [
-            Decision(events=self._belief(message)) for _, message in told if not isinstance(message, VenueTraded)
+            Decision(events=self._belief(message)) for _, message in told if isinstance(message, SessionMessage)
         ]
         events = self.say(streams.EXECUTION, believed)
-        self.say(streams.RISK, [answer for said in events if (answer := self._answer(*said)).events])
+        answers = self.say(streams.RISK, [answer for said in events if (answer := self._answer(*said)).events])
         costs = [self._cost(id, fill) for id, fill in events if isinstance(fill, OrderFilled)]
         if costs:
-            self.say(streams.COST, costs)
+            self.say(streams.RISK, [self._book(*said) for said in self.say(streams.COST, costs)])
+        self._work([said for said in answers if isinstance(said[1], OrderApproved)])
 
     def _belief(self, message: Any) -> list[AnyEvent]:
         sent = self._sent[message.child_id.rsplit(".", 1)[0]]
-        order, leaves = sent.order, sent.order.quantity - self._cumulative[sent.child_id]
+        order, leaves = sent.order, self._leaves(sent)
+        told: dict[str, Any]
         asked: dict[str, Any] = {
             "order_id": sent.order_id,
             "child_id": sent.child_id,
@@ -393,6 +426,18 @@ class Story:
                 return [OrderCancelled(quantity=message.quantity, reason=message.reason, **known)]
             case VenueOrderExpired():
                 return [OrderExpired(quantity=message.quantity, reason=message.reason, **known)]
+            case VenueOrderTriggered():
+                return [OrderTriggered(**known)]
+            case VenueAmendRejected():
+                return [AmendRejected(code=message.code, **known)]
+            case VenueOrderAmended():
+                told = {"quantity": message.quantity, "price": message.price, "leaves": message.leaves}
+                return [OrderAmended(**told, **known)]
+            case VenueOrderTrimmed():
+                return [OrderTrimmed(quantity=message.quantity, leaves=leaves, **known)]
+            case VenueOrderPrevented():
+                told = {"other_id": message.other_id, "quantity": message.quantity, "leaves": message.leaves}
+                return [OrderPrevented(**told, **known)]
         return [
             OrderFilled(
                 strategy=order.strategy,
@@ -412,15 +457,36 @@ class Story:
         ]
 
     def _answer(self, cause: EventId, event: AnyEvent) -> Decision:
-        events: list[AnyEvent] = []
-        if isinstance(event, OrderFilled):
-            events = self._move(event)
-        elif isinstance(event, OrderRejected):
-            quantity = self._sent[event.order_id].order.quantity
-            events = [ReservationReleased(order_id=event.order_id, account=event.account, quantity=quantity)]
-        elif isinstance(event, OrderLost | OrderCancelled | OrderExpired):
-            events = [ReservationReleased(order_id=event.order_id, account=event.account, quantity=event.quantity)]
-        return Decision(cause=cause, events=events)
+        """What risk makes of what execution said."""
+        return Decision(cause=cause, events=self._settled(event))
+
+    def _settled(self, event: AnyEvent) -> list[AnyEvent]:
+        match event:
+            case OrderFilled():
+                return self._move(event)
+            case OrderRejected():
+                quantity = self._sent[event.order_id].order.quantity
+                return [ReservationReleased(order_id=event.order_id, account=event.account, quantity=quantity)]
+            case OrderLost() | OrderCancelled() | OrderExpired():
+                return [ReservationReleased(order_id=event.order_id, account=event.account, quantity=event.quantity)]
+            case OrderAmended():
+                told = {name: getattr(event, name) for name in ("order_id", "account", "quantity", "price", "leaves")}
+                return [ReservationAmended(**told)]
+            case OrderPrevented():
+                return [ReservationReduced(order_id=event.order_id, account=event.account, quantity=event.quantity)]
+            case AmendRejected():
+                sent = self._sent[event.order_id]
+                return [
+                    ReservationAmended(
+                        order_id=event.order_id,
+                        account=event.account,
+                        quantity=self._totals[sent.child_id],
+                        price=sent.order.price,
+                        leaves=self._leaves(sent),
+                        code=event.code,
+                    )
+                ]
+        return []
 
     def _move(self, fill: OrderFilled) -> list[AnyEvent]:
         """The position moves; what is opened gets a stop, what is closed needs none any more."""
@@ -492,16 +558,20 @@ class Story:
         )
         return Decision(cause=cause, events=[cost])
 
+    def _book(self, cause: EventId, cost: CostRecorded) -> Decision:
+        return Decision(cause=cause, events=[FeeBooked(account=cost.account, strategy=cost.strategy, fee=cost.fee)])
+
     def _cancel(self, order_id: str) -> None:
+        known = {"order_id": order_id, "account": self._sent[order_id].account}
+        [(approved, _)] = self.ask(CancelOrder(**known), CancelApproved(reason="requested", **known))
+        self._cancel_at_venue(approved, order_id)
+
+    def _cancel_at_venue(self, approved: EventId, order_id: str) -> None:
         sent = self._sent[order_id]
         known = {"order_id": order_id, "account": sent.account}
-        [(asked, _)] = self.say(streams.GATEWAY, [Decision(events=[CancelOrder(**known)])])
-        approval = Decision(cause=asked, events=[CancelApproved(reason="requested", **known)])
-        [(approved, _)] = self.say(streams.RISK, [approval])
         request = CancelSent(child_id=sent.child_id, venue=sent.venue, sent_at=self._now, **known)
         [(requested, _)] = self.say(streams.EXECUTION, [Decision(cause=approved, events=[request])])
-        leaves = sent.order.quantity - self._cumulative[sent.child_id]
-        cancelled = VenueOrderCancelled(quantity=leaves, reason="requested", **self._to(sent))
+        cancelled = VenueOrderCancelled(quantity=self._leaves(sent), reason="requested", **self._to(sent))
         self._believe(self.say(streams.venue(self._venue), [Decision(cause=requested, events=[cancelled])]))
 
     def _stop_out(self, order_id: str) -> None:

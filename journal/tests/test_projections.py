@@ -11,20 +11,25 @@ from hypothesis import strategies as st
 from bot4_common.log import Record
 from bot4_common.messages.execution import FillQuarantined
 from bot4_common.messages.frame import Decision
+from bot4_common.messages.risk import GateDecided
 from bot4_common.money import ZERO
 from bot4_journal.memory_store import MemoryStore
 from bot4_journal.projections import (
     ROWS,
     AuditRow,
+    ControlRow,
     CostRow,
     FillRow,
+    ListRow,
     OrderEvent,
     OrderRow,
     PnlRow,
     PositionRow,
+    PreventedRow,
     Row,
     StopRow,
 )
+from bot4_journal.scenes import LongStory
 from bot4_journal.store import Cursor, step
 from bot4_journal.testing import Fate, Story, merged
 
@@ -51,6 +56,13 @@ def rows(kind: type[R], *fates: Fate) -> list[R]:
     for fate in fates:
         story.trade([fate])
     return projected(story.journal()).rows(kind)
+
+
+def scene(name: str) -> MemoryStore:
+    """What is in the tables after this scene of a long story."""
+    story = LongStory(7)
+    getattr(story, name)()
+    return projected(story.journal())
 
 
 def tables(store: MemoryStore) -> dict[str, list[Row]]:
@@ -108,13 +120,96 @@ def test_refusals_and_acts_of_control_are_kept_for_the_audit() -> None:
     story.trade(["refused"])
     story.kill("alice")
     kinds = sorted(row.kind for row in projected(story.journal()).rows(AuditRow))
-    assert kinds == [
-        "engage_kill_switch",
-        "kill_switch_engaged",
-        "kill_switch_reset",
-        "order_refused",
-        "reset_kill_switch",
+    assert kinds == ["engage_kill_switch", "order_refused", "reset_kill_switch"]
+
+
+def test_what_holds_trading_back_is_kept_with_its_scope_and_who_brought_it() -> None:
+    story = LongStory(7)
+    story.limit()
+    story.gate()
+    story.break_off()
+    story.kill("alice")
+    kept = [(row.kind, row.scope, row.name, row.by) for row in projected(story.journal()).rows(ControlRow)]
+    assert sorted(kept) == [
+        ("breaker_changed", "dependency", "sim", ""),
+        ("breaker_changed", "dependency", "sim", ""),
+        ("breaker_changed", "dependency", "sim", ""),
+        ("equity_rebased", "account", "alice", "operator"),
+        ("gate_changed", "firm", "", "operator"),
+        ("gate_changed", "firm", "", "operator"),
+        ("halt_changed", "account", "alice", ""),
+        ("kill_switch_engaged", "account", "alice", ""),
+        ("kill_switch_reset", "account", "alice", ""),
+        ("limits_changed", "firm", "", "operator"),
+        ("strategy_registered", "strategy", "alice/momentum", ""),
     ]
+
+
+def test_an_order_that_is_let_through_the_gate_by_hand_is_kept_for_the_audit() -> None:
+    story = LongStory(7)
+    story.gate()
+    story.alter(GateDecided, lambda verdict: verdict.decision == "passed", decision="overridden", reason="a drill")
+    kinds = [row.kind for row in projected(story.journal()).rows(AuditRow)]
+    assert sorted(kinds) == ["gate_decided", "order_refused", "set_gate", "set_gate"]
+
+
+def test_an_amended_order_has_the_total_that_the_venue_gave_it() -> None:
+    [order] = scene("amend").rows(OrderRow)
+    assert order.resized
+    assert order.filled == order.quantity == 2 * Decimal("0.008")
+
+
+def test_an_order_that_was_held_keeps_its_trigger_and_says_that_it_was_reached() -> None:
+    [order] = scene("hold").rows(OrderRow)
+    assert (order.type, order.status, order.triggered) == ("stop_market", "filled", True)
+    assert order.stop_price is not None
+
+
+def test_an_order_that_was_held_and_dropped_is_cancelled() -> None:
+    [order] = scene("drop").rows(OrderRow)
+    assert (order.status, order.filled, order.opening) == ("cancelled", 0, False)
+
+
+def test_what_takes_the_place_of_another_order_begins_where_that_ends() -> None:
+    old, new = scene("replace").rows(OrderRow)
+    assert (old.status, new.status) == ("cancelled", "filled")
+    assert new.received_at < old.over_at
+
+
+def test_a_list_names_its_orders_and_they_name_it() -> None:
+    store = scene("bracket")
+    [bracket] = store.rows(ListRow)
+    legs = store.rows(OrderRow)
+    assert (bracket.kind, bracket.status, bracket.native) == ("otoco", "ended", False)
+    assert bracket.legs == [leg.order_id for leg in legs]
+    assert {leg.list_id for leg in legs} == {bracket.list_id}
+    assert [leg.status for leg in legs] == ["filled", "filled", "cancelled"]
+    assert bracket.over_at > bracket.decided_at > 0
+
+
+def test_a_refused_list_refuses_its_orders() -> None:
+    store = scene("refuse_list")
+    [refused] = store.rows(ListRow)
+    assert (refused.status, refused.code, refused.over_at) == ("refused", "LIST_PRICES", refused.decided_at)
+    assert [(leg.status, leg.code) for leg in store.rows(OrderRow)] == [("refused", "LIST_PRICES")] * 2
+
+
+def test_what_risk_prevented_is_told_of_both_orders() -> None:
+    store = scene("give_way")
+    [match] = store.rows(PreventedRow)
+    old, new = store.rows(OrderRow)
+    assert (match.order_id, match.other_id, match.at_venue) == (new.order_id, old.order_id, False)
+    assert match.quantity == match.other_quantity == Decimal("0.002")
+    assert match.mode == "decrement_both"
+
+
+def test_what_the_venue_prevented_adds_up_to_what_the_order_lost() -> None:
+    store = scene("meet_own")
+    matches = store.rows(PreventedRow)
+    [order] = store.rows(OrderRow)
+    assert order.filled + order.prevented == order.quantity
+    assert sum(match.quantity for match in matches) == order.prevented
+    assert all(match.at_venue for match in matches)
 
 
 def test_a_quarantined_fill_is_kept_for_the_audit_and_not_applied() -> None:
@@ -148,7 +243,7 @@ def test_what_comes_before_the_beginning_of_an_order_waits_for_it() -> None:
 
 
 def test_a_frame_merged_twice_changes_no_row() -> None:
-    records = Story(7).play(3).journal()
+    records = LongStory(7).play(3).journal()
     again = [record._replace(sequence=record.sequence + len(records)) for record in records]
     assert tables(projected(records + again)) == tables(projected(records))
 
@@ -156,7 +251,7 @@ def test_a_frame_merged_twice_changes_no_row() -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_neither_the_order_of_merging_nor_the_batches_change_a_row(seed: int) -> None:
-    story, rng = Story(seed).play(6), Random(seed)
+    story, rng = LongStory(seed).play(5), Random(seed)
     straight = tables(projected(story.journal()))
     assert not straight["early_events"]
     assert tables(projected(story.journal(rng), sizes=rng)) == straight

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot4_common.messages.execution import (
+    AmendRejected,
+    AmendSent,
     CancelRejected,
     CancelSent,
     FeedAdvanced,
     FillQuarantined,
     OrderAcknowledged,
+    OrderAmended,
     OrderCancelled,
     OrderFilled,
     OrderLost,
@@ -27,13 +30,15 @@ from bot4_common.messages.terms import Side, signed
 from bot4_common.messages.venue import (
     FaultKind,
     FeedFault,
+    VenueAmendRejected,
     VenueCancelRejected,
     VenueFaultBegan,
     VenueFilled,
+    VenueOrderAmended,
     VenueOrderRejected,
 )
 from bot4_common.money import ZERO
-from bot4_journal.score import SLOWEST_KEPT, Drift, Gap, Outcome, Repair, Score, Scorer, Spells, Times
+from bot4_journal.score import SLOWEST_KEPT, Changes, Drift, Gap, Outcome, Repair, Score, Scorer, Spells, Times
 from bot4_journal.testing import Story
 from bot4_journal.time_order import TimeOrder
 
@@ -348,6 +353,58 @@ def test_an_unknown_cancel_ends_by_what_became_of_it() -> None:
     assert score.unknown_open == 1
 
 
+def test_an_unknown_amend_ends_with_its_answer_or_when_it_is_sent_again() -> None:
+    def unknown(seconds: float) -> Said:
+        return seconds, SESSION, OutcomeUnknown(request="amend", **known())
+
+    to: dict[str, Any] = {"quantity": Decimal(2), "price": Decimal(100)}
+    again = AmendSent(sent_at=NOON, expires_at=NOON, **to, **known())
+    amended = OrderAmended(leaves=Decimal(1), session_sequence=1, **to, **known())
+    rejected = AmendRejected(code="AMEND_LOST", session_sequence=2, **known())
+    score = scored(
+        unknown(0), (1, SESSION, again),
+        unknown(2), (4, SESSION, amended),
+        unknown(5), (8, SESSION, rejected),
+        unknown(9),
+    )  # fmt: skip
+    assert score.outcomes == [
+        Outcome(request="amend", ending="amend_rejected", unknown=times(3)),
+        Outcome(request="amend", ending="amend_sent", unknown=times(1)),
+        Outcome(request="amend", ending="order_amended", unknown=times(2)),
+    ]
+    assert score.unknown_open == 1
+
+
+def test_an_amend_that_is_asked_for_again_has_not_healed_what_was_lost() -> None:
+    again = AmendSent(quantity=Decimal(2), price=None, sent_at=NOON, expires_at=NOON, **known())
+    score = scored(fault(0, "drop_request", child_id="1.1"), (1, SESSION, again), taken(2, 1))
+    assert [repair.healed for repair in score.requests] == [Times()]
+
+
+def test_a_change_of_an_order_is_known_when_its_message_or_a_later_one_is_taken() -> None:
+    def changed(seconds: float, number: int, session: str = SESSION) -> Said:
+        to: dict[str, Any] = {"quantity": Decimal(2), "price": Decimal(100), "leaves": Decimal(1), "at": NOON}
+        told = VenueOrderAmended(session=session, session_sequence=number, account="alice", child_id="1.1", **to)
+        return seconds, VENUE, told
+
+    score = scored(changed(0, 1), changed(1, 2), changed(1, 1, "stranger"), taken(3, 2), changed(4, 3))
+    assert score.changes == Changes(known=times(3, 2), open=1)
+
+
+def test_what_is_known_before_it_was_told_took_no_time() -> None:
+    told = VenueOrderAmended(
+        session=SESSION,
+        session_sequence=1,
+        account="alice",
+        child_id="1.1",
+        quantity=Decimal(2),
+        price=None,
+        leaves=Decimal(1),
+        at=NOON,
+    )
+    assert scored(taken(0, 1), (1, VENUE, told)).changes == Changes(known=times(0), open=0)
+
+
 # What the venue did, and said it did
 
 
@@ -381,9 +438,10 @@ def test_refusals_are_counted_by_code() -> None:
         (0, VENUE, VenueOrderRejected(code="VENUE_BUSY", message="", **told)),
         (0, VENUE, VenueCancelRejected(code="CANCEL_DOWN", **told)),
         (0, VENUE, VenueOrderRejected(code="VENUE_BUSY", message="", **told)),
+        (0, VENUE, VenueAmendRejected(code="TICK_SIZE", **told)),
         (0, VENUE, VenueOrderRejected(code="VENUE_BUSY", message="", **told | {"session": "stranger"})),
     )
-    assert score.refusals == {"CANCEL_DOWN": 1, "VENUE_BUSY": 2}
+    assert score.refusals == {"CANCEL_DOWN": 1, "TICK_SIZE": 1, "VENUE_BUSY": 2}
 
 
 # The whole
@@ -403,6 +461,7 @@ def test_nothing_heard_is_nothing_scored() -> None:
         requests=[],
         outcomes=[],
         unknown_open=0,
+        changes=Changes(known=Times(), open=0),
     )
 
 

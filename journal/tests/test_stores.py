@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from alembic import command
@@ -20,12 +20,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot4_common.log import Record
-from bot4_common.messages.gateway import PlaceOrder
-from bot4_common.messages.risk import OrderApproved, OrderRefused
+from bot4_common.messages.gateway import PlaceOrder, ReplaceOrder
+from bot4_common.messages.risk import ListApproved, OrderApproved, OrderHeld, OrderRefused
 from bot4_journal.memory_store import MemoryStore
 from bot4_journal.migrations import HEAD
 from bot4_journal.postgres_store import MIGRATIONS, PostgresStore
 from bot4_journal.projections import ROWS, FillRow, OrderRow, PositionRow, Row
+from bot4_journal.scenes import LongStory
 from bot4_journal.store import Cursor, Moved, Store, Unavailable, step
 from bot4_journal.tables import metadata
 from bot4_journal.testing import Story
@@ -66,7 +67,7 @@ async def feed(store: Store, records: list[Record], batch: int = 25) -> Cursor:
 
 
 def journal() -> list[Record]:
-    return Story(5).play(20).journal(Random(5))
+    return LongStory(5).play(12).journal(Random(5))
 
 
 def test_what_is_written_is_read_as_it_was(run: Run) -> None:
@@ -151,6 +152,38 @@ def test_an_opening_order_without_a_stop_loss_cannot_be_stored(on_postgres: Run)
     on_postgres(case)
 
 
+@pytest.mark.parametrize("name", ["drop", "replace", "bracket", "list_at_venue"])
+def test_no_order_that_is_held_or_in_a_list_can_be_stored_without_a_stop_loss(on_postgres: Run, name: str) -> None:
+    story = LongStory(1)
+    getattr(story, name)()
+    for kind in (OrderHeld, ListApproved, PlaceOrder, OrderApproved, ReplaceOrder):
+        unprotect(story, kind)
+
+    async def case(store: AnyStore) -> None:
+        with pytest.raises(IntegrityError, match="opening_order_has_stop_loss"):
+            await feed(store, story.journal())
+
+    on_postgres(case)
+
+
+def unprotect(story: Story, kind: type[Any]) -> None:
+    """Takes the stop-losses of all events of the kind away; what risk itself approves needs none."""
+    for frame in story.frames["GATEWAY"] + story.frames["RISK_0"]:
+        for decision in frame.decisions:
+            for index, event in enumerate(decision.events):
+                if isinstance(event, kind) and isinstance(event, ListApproved):
+                    legs = [replace(leg, order=replace(leg.order, stop_loss=None)) for leg in event.legs]
+                    decision.events[index] = replace(event, legs=legs)
+                elif isinstance(event, kind):
+                    unprotected: Any = replace(event, order=replace(event.order, stop_loss=None), **_closing(event))
+                    decision.events[index] = unprotected
+
+
+def _closing(event: object) -> dict[str, bool]:
+    """Not even what claims to open nothing."""
+    return {"opening": False} if isinstance(event, OrderApproved) else {}
+
+
 def test_amounts_keep_every_digit(on_postgres: Run) -> None:
     exact = Decimal("12345678901234567890123456789.123456789012345678901234567890")
     story = Story(1)
@@ -197,21 +230,33 @@ def test_the_migrations_build_the_tables_that_are_written(database_url: str) -> 
     assert asyncio.run(differences()) == []
 
 
-def test_what_an_older_version_projected_is_projected_again(database_url: str) -> None:
-    async def upgraded() -> tuple[list[PositionRow], Cursor]:
+# A row that each older version could have written.
+OLDER = {
+    "0001": "INSERT INTO positions VALUES ('alice', 'BTC-USDT', 1, 1)",
+    "0002": "INSERT INTO orders VALUES ('1-0', 'alice', 'momentum', 'a', 'BTC-USDT', 'buy', 'limit', 1, 1, 'gtc',"
+    " false, false, null, false, 'open', 0, 0, '', '{}', '', 1, 1, 1, 0, 'sim')",
+}
+
+
+@pytest.mark.parametrize("revision", OLDER)
+def test_what_an_older_version_projected_is_projected_again(database_url: str, revision: str) -> None:
+    async def upgraded() -> tuple[list[Row], int]:
         engine = create_async_engine(database_url.replace("postgresql:", "postgresql+asyncpg:"))
         async with engine.begin() as connection:
-            await connection.run_sync(_migrate, "0001")
-            await connection.execute(text("INSERT INTO positions VALUES ('alice', 'BTC-USDT', 1, 1)"))
+            await connection.run_sync(_migrate, revision)
+            await connection.execute(text(OLDER[revision]))
             await connection.execute(text("UPDATE progress SET epoch = 3, sequence = 7"))
         await engine.dispose()
         store = PostgresStore(database_url)
         await store.prepare()
-        found = await store.rows(PositionRow), await store.cursor()
+        found: list[Row] = [*await store.rows(PositionRow), *await store.rows(OrderRow)]
+        cursor = await store.cursor()
+        assert (cursor.sequence, cursor.epoch > 3) == (0, True)
+        after = await feed(store, journal())
         await store.close()
-        return found
+        return found, after.sequence
 
-    assert asyncio.run(upgraded()) == ([], Cursor(epoch=4))
+    assert asyncio.run(upgraded()) == ([], len(journal()))
 
 
 def _migrate(connection: Connection, revision: str) -> None:

@@ -32,7 +32,8 @@ __all__ = ["RULES", "Auditor", "Finding", "Report"]
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """`findings` are the first of `found`. `counts` are the events heard, by tag; `pending` is what was still to
-    follow at the end. `unprotected_ns_max` is the longest time from a trade until its stop was armed."""
+    follow at the end. `unprotected_ns_max` is the longest time from a trade until its stop was armed, and
+    `unprotected_order` the order that traded."""
 
     findings: list[Finding]
     found: int
@@ -40,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     pending: dict[str, int]
     unprotected_ns_max: int
+    unprotected_order: str
 
     @property
     def clean(self) -> bool:
@@ -84,17 +86,21 @@ class Auditor:
             counts=dict(sorted(self._counts.items())),
             pending=self._pending(),
             unprotected_ns_max=self._money.unprotected_ns_max,
+            unprotected_order=self._money.unprotected_order,
         )
 
     def _pending(self) -> dict[str, int]:
         orders, money = self._orders, self._money
         return {
             "frames whose causes are not merged yet": len(self._order),
-            "requests without an answer": len(orders.unanswered),
-            "approved orders not sent": sum(map(len, orders.unsent.values())),
-            "ended orders not released": sum(map(len, orders.unreleased.values())),
+            "requests without an answer": len(orders.answers.unanswered),
+            "approved orders not sent": sum(map(len, orders.children.unsent.values())),
+            "approved amends not sent": sum(map(len, orders.children.unamended.values())),
+            "amends without an outcome": orders.children.amends_under_way,
+            "ended or changed orders not settled": sum(map(len, orders.reservations.unsettled.values())),
             "fills without a position": sum(map(len, money.unmoved.values())),
             "fills without a cost": sum(map(len, money.uncosted.values())),
+            "costs whose fee is not booked": sum(map(len, money.unbooked.values())),
             "messages told and not taken": sum(len(rules.told) for rules in self._venues.values()),
         }
 
@@ -131,7 +137,7 @@ class Auditor:
                 if rules is not None:
                     rules.hear(id, event)
                 index += 1
-            self._orders.end_decision()
+            self._orders.end_decision(id)
             self._money.end_decision(id)
             if at_venue in self._venues:
                 self._venues[at_venue].end_decision(id)

@@ -11,29 +11,42 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bot4_common.messages.execution import (
+    AmendRejected,
+    AmendSent,
     CancelRejected,
     FeedAdvanced,
     FillQuarantined,
+    ListSent,
     OrderAcknowledged,
+    OrderAmended,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
     OrderLost,
+    OrderPrevented,
     OrderRejected,
     OrderSent,
+    OrderTriggered,
     OrderTrimmed,
 )
 from bot4_common.messages.frame import AnyEvent
 from bot4_common.messages.market import SessionMessage
-from bot4_common.messages.terms import Event, EventId, Order, Side, opposite
+from bot4_common.messages.terms import Event, EventId, Side, opposite
 from bot4_common.messages.venue import (
+    VenueAmendEntered,
+    VenueAmendRejected,
     VenueCancelRejected,
     VenueFilled,
+    VenueListEntered,
     VenueOrderAccepted,
+    VenueOrderAmended,
     VenueOrderCancelled,
+    VenueOrderEntered,
     VenueOrderExpired,
+    VenueOrderPrevented,
     VenueOrderRejected,
     VenueOrderStatus,
+    VenueOrderTriggered,
     VenueOrderTrimmed,
     VenueTraded,
 )
@@ -58,11 +71,20 @@ TAKEN_AS: dict[type[Event], dict[type[Event], tuple[str, ...]]] = {
             "liquidity",
         )
     },
+    VenueOrderTriggered: {OrderTriggered: ("child_id", "account"), FeedAdvanced: ()},
+    VenueOrderAmended: {OrderAmended: ("child_id", "account", "quantity", "price", "leaves"), FeedAdvanced: ()},
+    VenueAmendRejected: {AmendRejected: ("child_id", "account", "code"), FeedAdvanced: ()},
+    VenueOrderPrevented: {OrderPrevented: ("child_id", "account", "other_id", "quantity", "leaves"), FeedAdvanced: ()},
     VenueOrderTrimmed: {OrderTrimmed: ("child_id", "account", "quantity"), FeedAdvanced: ()},
     VenueOrderCancelled: {OrderCancelled: ("child_id", "account", "quantity", "reason"), FeedAdvanced: ()},
     VenueOrderExpired: {OrderExpired: ("child_id", "account", "quantity", "reason"), FeedAdvanced: ()},
     VenueCancelRejected: {CancelRejected: ("child_id", "account", "code"), FeedAdvanced: ()},
-    VenueOrderStatus: {OrderLost: ("child_id", "account"), FeedAdvanced: ()},
+    VenueOrderStatus: {
+        OrderLost: ("child_id", "account"),
+        OrderAmended: ("child_id", "account", "quantity", "price", "leaves"),
+        AmendRejected: ("child_id", "account"),
+        FeedAdvanced: (),
+    },
 }
 
 # What says that a message of the feed was taken.
@@ -77,7 +99,14 @@ class _Live:
 
     quantity: Decimal
     cumulative: Decimal = ZERO
+    prevented: Decimal = ZERO
+    triggered: bool = False
     trades: set[str] = field(default_factory=set)
+
+    @property
+    def leaves(self) -> Decimal:
+        """44"""
+        return self.quantity - self.cumulative - self.prevented
 
 
 class VenueRules:
@@ -86,7 +115,10 @@ class VenueRules:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._sent: dict[str, Order] = {}
+        self._sent: dict[str, OrderSent] = {}
+        self._lists: dict[str, ListSent] = {}
+        # The newest amend sent of each order.
+        self._amends: dict[str, AmendSent] = {}
         self._live: dict[str, _Live] = {}
         self._sides: dict[tuple[str, str], tuple[VenueTraded, Side]] = {}
         self._last: dict[str, int] = defaultdict(int)
@@ -96,7 +128,17 @@ class VenueRules:
     def hear(self, id: EventId, event: AnyEvent) -> None:
         match event:
             case OrderSent():
-                self._sent[event.child_id] = event.order
+                self._sent[event.child_id] = event
+            case ListSent():
+                self._lists[event.list_id] = event
+            case AmendSent():
+                self._amends[event.child_id] = event
+            case VenueOrderEntered():
+                self._order_entered(id, event)
+            case VenueListEntered():
+                self._list_entered(id, event)
+            case VenueAmendEntered():
+                self._amend_entered(id, event)
             case VenueOrderAccepted():
                 self._accepted(id, event)
             case VenueOrderRejected():
@@ -105,6 +147,12 @@ class VenueRules:
                 self._traded(event)
             case VenueFilled():
                 self._filled(id, event)
+            case VenueOrderTriggered():
+                self._triggered(id, event)
+            case VenueOrderAmended():
+                self._amended(id, event)
+            case VenueOrderPrevented():
+                self._prevented(id, event)
             case VenueOrderTrimmed():
                 self._trimmed(id, event)
             case VenueOrderCancelled() | VenueOrderExpired():
@@ -126,12 +174,35 @@ class VenueRules:
         for (session, number), (id, event) in self._taken.items():
             self._findings.add("venue_told", id, f"{event} was taken as number {number} of {session}, never told")
 
+    def _order_entered(self, id: EventId, event: VenueOrderEntered) -> None:
+        sent = self._sent.get(event.child_id)
+        if sent is None or sent.list_id or (sent.account, sent.order) != (event.account, event.order):
+            self._findings.add("venue_order", id, f"{event.child_id} is taken up alone: {sent}")
+        elif _is_late(event.at, sent):
+            self._findings.add("venue_order", id, f"{event.child_id} is taken up after {sent.expires_at}")
+
+    def _list_entered(self, id: EventId, event: VenueListEntered) -> None:
+        sent = self._lists.pop(event.list_id, None)
+        said = event.account, event.kind, event.legs
+        if sent is None or said != (sent.account, sent.kind, sent.legs):
+            self._findings.add("venue_order", id, f"{event} was sent as {sent}, or taken up before")
+        elif _is_late(event.at, sent):
+            self._findings.add("venue_order", id, f"{event.list_id} is taken up after {sent.expires_at}")
+
+    def _amend_entered(self, id: EventId, event: VenueAmendEntered) -> None:
+        sent = self._amends.get(event.child_id)
+        said = event.account, event.quantity, event.price
+        if sent is None or said != (sent.account, sent.quantity, sent.price):
+            self._findings.add("venue_order", id, f"{event} was sent as {sent}")
+        elif _is_late(event.at, sent):
+            self._findings.add("venue_order", id, f"the amend of {event.child_id} comes after {sent.expires_at}")
+
     def _accepted(self, id: EventId, event: VenueOrderAccepted) -> None:
         sent = self._sent.pop(event.child_id, None)
         if sent is None:
             self._findings.add("venue_order", id, f"{event.child_id} was never sent, or accepted before")
-        elif sent != event.order:
-            self._findings.add("venue_order", id, f"{event.order} was sent as {sent}")
+        elif sent.order != event.order:
+            self._findings.add("venue_order", id, f"{event.order} was sent as {sent.order}")
         self._live[event.child_id] = _Live(event.order.quantity)
 
     def _traded(self, event: VenueTraded) -> None:
@@ -149,31 +220,56 @@ class VenueRules:
         if live is None:
             self._findings.add("venue_fill", id, f"{event.child_id} is not open at the venue")
             return
-        cumulative = live.cumulative + event.quantity
-        leaves = live.quantity - cumulative
+        cumulative, leaves = live.cumulative + event.quantity, live.leaves - event.quantity
         if leaves < 0 or (event.cumulative, event.leaves) != (cumulative, leaves) or event.trade_id in live.trades:
             self._findings.add(
                 "venue_fill",
                 id,
-                f"{event.child_id}: {event.quantity} in {event.trade_id} after {live.cumulative} of {live.quantity} "
-                f"is not {event.cumulative} with {event.leaves} left",
+                f"{event.child_id}: {event.quantity} in {event.trade_id} is not {event.cumulative} with {event.leaves} "
+                f"left: {live}",
             )
         live.cumulative = cumulative
         live.trades.add(event.trade_id)
         if leaves <= 0:
-            del self._live[event.child_id]
+            self._over(event.child_id)
+
+    def _triggered(self, id: EventId, event: VenueOrderTriggered) -> None:
+        live = self._live.get(event.child_id)
+        if live is None or live.triggered:
+            self._findings.add("venue_order", id, f"{event.child_id} triggers: {live}")
+        else:
+            live.triggered = True
+
+    def _amended(self, id: EventId, event: VenueOrderAmended) -> None:
+        live = self._live.get(event.child_id)
+        if live is not None:
+            live.quantity = event.quantity
+        if live is None or not event.leaves == live.leaves > 0:
+            self._findings.add("venue_fill", id, f"{event.child_id} has {event.quantity} from here on: {live}")
+
+    def _prevented(self, id: EventId, event: VenueOrderPrevented) -> None:
+        live = self._live.get(event.child_id)
+        if live is not None:
+            live.prevented += event.quantity
+        if live is None or event.quantity <= 0 or not event.leaves == live.leaves >= 0:
+            self._findings.add("venue_fill", id, f"{event.child_id} loses {event.quantity} to its owner's: {live}")
 
     def _trimmed(self, id: EventId, event: VenueOrderTrimmed) -> None:
         live = self._live.get(event.child_id)
-        if live is None or not live.cumulative < event.quantity < live.quantity:
+        if live is None or not live.cumulative + live.prevented < event.quantity < live.quantity:
             self._findings.add("venue_fill", id, f"{event.child_id} is trimmed to {event.quantity}: {live}")
         else:
             live.quantity = event.quantity
 
     def _ended(self, id: EventId, child_id: str, quantity: Decimal) -> None:
-        live = self._live.pop(child_id, None)
-        if live is None or live.quantity - live.cumulative != quantity:
+        live = self._live.get(child_id)
+        if live is None or live.leaves != quantity:
             self._findings.add("venue_fill", id, f"{child_id} ends with {quantity}: {live}")
+        self._over(child_id)
+
+    def _over(self, child_id: str) -> None:
+        self._live.pop(child_id, None)
+        self._amends.pop(child_id, None)
 
     def _told(self, id: EventId, message: SessionMessage) -> None:
         session, number = message.session, message.session_sequence
@@ -197,3 +293,8 @@ class VenueRules:
         shared = TAKEN_AS[type(told)].get(type(taken))
         if shared is None or any(getattr(told, name) != getattr(taken, name) for name in shared):
             self._findings.add("venue_told", id, f"{taken} was told as {told}")
+
+
+def _is_late(at: int, sent: OrderSent | ListSent | AmendSent) -> bool:
+    """A request must not be taken up after its time."""
+    return at > sent.expires_at

@@ -4,4 +4,4 @@ They live inside the package so that every way of installing it finds them.
 """
 
 # The newest of them.
-HEAD = "0002"
+HEAD = "0003"
