@@ -20,7 +20,7 @@ HEADERS = $(and $(shell command -v cc),$(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run up test check fmt unit sim e2e bench coverage mutants compiled test-compiled bench-matching \
+.PHONY: help setup run up test check fmt unit sim e2e bench coverage mutants compiled test-compiled bench-matching bench-risk \
 	lock clean
 
 help:  ## list the targets
@@ -51,7 +51,7 @@ fmt: setup  ## format, and repair what lint can repair
 	$(BIN)/ruff check --fix $(SOURCES)
 
 unit: setup  ## unit and property tests of each package
-	$(BIN)/pytest $(PACKAGES) benchmarks/tests
+	$(BIN)/pytest $(PACKAGES) tests/lists benchmarks/tests
 
 sim: setup  ## the whole system simulated, many seeds; SEED=n replays one
 	$(if $(SEED),SEED=$(SEED) $(BIN)/pytest tests/sim/test_seeds.py::test_a_seed,$(BIN)/pytest --numprocesses auto tests/sim)
@@ -78,6 +78,9 @@ test-compiled: compiled  ## the tests of the venue, with its engine compiled
 
 bench-matching: compiled  ## the matching engine, against others from PyPI; fetches them
 	$(BIN)/python -m benchmarks.matching
+
+bench-risk: setup  ## the check of an order, beside NautilusTrader's from PyPI; fetches it
+	$(BIN)/python -m benchmarks.risk
 
 lock: .venv-lock/bin/uv  ## pin what the pyproject.toml files ask for; UPGRADE=1 takes the newest
 	.venv-lock/bin/uv pip compile requirements.in --output-file requirements.lock $(if $(UPGRADE),--upgrade) \

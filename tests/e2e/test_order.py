@@ -151,7 +151,7 @@ def test_a_resting_order_is_cancelled_once(http: httpx.Client) -> None:
     assert (again.status_code, again.json()["code"]) == (409, "ORDER_IS_OVER")
 
 
-def test_the_kill_switch_cancels_and_refuses_until_it_is_reset(http: httpx.Client) -> None:
+def test_the_kill_switch_cancels_and_refuses_until_it_is_reset(http: httpx.Client, run: Run) -> None:
     placed = http.post("/v1/orders", json=resting(http)).json()
     assert http.post("/v1/kill-switch", json={"reason": "drill"}).status_code == 200
     try:
@@ -159,7 +159,10 @@ def test_the_kill_switch_cancels_and_refuses_until_it_is_reset(http: httpx.Clien
         refused = http.post("/v1/orders", json=order())
         assert (refused.status_code, refused.json()["code"]) == (403, "KILL_SWITCH")
     finally:
-        assert http.request("DELETE", "/v1/kill-switch", json={"reason": "over"}).status_code == 200
+        without = http.request("DELETE", "/v1/kill-switch", json={"reason": "over"})
+        assert (without.status_code, without.json()["code"]) == (403, "SECOND_KEY")
+        second = {"X-Second-Key": run.second_key}
+        assert http.request("DELETE", "/v1/kill-switch", json={"reason": "over"}, headers=second).status_code == 200
     assert http.post("/v1/orders", json=order()).json()["status"] == "filled"
 
 

@@ -9,7 +9,7 @@ import pytest
 from bot4_common import streams
 from bot4_common.log import Snapshot
 from bot4_common.messages.frame import decode_frame
-from bot4_common.messages.gateway import PlaceOrder
+from bot4_common.messages.gateway import PlaceList, PlaceOrder, ReplaceOrder
 from bot4_common.orders import AT_VENUE, RANK, order_id_of
 from bot4_journal.projections import FillRow, OrderRow
 from tests.sim.world import World
@@ -38,19 +38,25 @@ def every_order_is_known_once_as_answered(world: World) -> None:
     placed: dict[tuple[str, str], list[str]] = {}
     for record in world.broker.streams[streams.GATEWAY]:
         for id, event, _ in decode_frame(record.data).events(streams.GATEWAY, record.sequence):
-            if isinstance(event, PlaceOrder):
-                order_id = order_id_of(id.sequence, id.index)
-                placed.setdefault((event.account, event.order.client_order_id), []).append(order_id)
+            own_id = order_id_of(id.sequence, id.index)
+            if isinstance(event, PlaceOrder | ReplaceOrder):
+                placed.setdefault((event.account, event.order.client_order_id), []).append(own_id)
+            elif isinstance(event, PlaceList):
+                placed.setdefault((event.account, event.list.client_list_id), []).append(own_id)
     view = world.processes["gateway"].subject.view
     for asked in world.asked:
-        ids = placed.get((asked.account, asked.order.client_order_id), [])
-        assert len(ids) == 1, f"{asked.order.client_order_id} is journaled {len(ids)} times: {ids}"
-        assert asked.answer is not None
-        assert asked.answer.record.order_id == ids[0]
-        record = view.record(ids[0])
-        assert record is not None
-        # Approved orders rest at the venue or are over; none is still on its way, and none is unknown.
-        assert RANK[record.status] >= AT_VENUE, record
+        ids = placed.get((asked.account, asked.key), [])
+        if asked.refused:
+            assert not ids, f"{asked.key} was refused at the door and is journaled"
+            continue
+        assert len(ids) == 1, f"{asked.key} is journaled {len(ids)} times: {ids}"
+        assert asked.id == ids[0]
+        for order_id in asked.order_ids:
+            record = view.record(order_id)
+            assert record is not None
+            # Approved orders rest at the venue or are over, or risk holds them; none is still on its way, and none is
+            # unknown.
+            assert RANK[record.status] >= AT_VENUE or record.status == "held", record
 
 
 def every_state_is_the_fold_of_its_log(world: World) -> None:
@@ -61,7 +67,7 @@ def every_state_is_the_fold_of_its_log(world: World) -> None:
 def the_projections_tell_the_same(world: World) -> None:
     view = world.processes["gateway"].subject.view
     rows = world.store.rows(OrderRow)
-    assert {row.order_id for row in rows} >= {asked.answer.record.order_id for asked in world.asked if asked.answer}
+    assert {row.order_id for row in rows} >= {order_id for asked in world.asked for order_id in asked.order_ids}
     for row in rows:
         record = view.record(row.order_id)
         assert record is not None

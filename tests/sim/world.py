@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from bot4_common import streams
 from bot4_common.decider import encode_state
@@ -22,14 +25,18 @@ from bot4_common.errors import Refused
 from bot4_common.instruments import Instrument, shipped
 from bot4_common.log import Fenced
 from bot4_common.memory_log import Broker, Faults, MemoryLog
+from bot4_common.messages.cost import PricesSampled, SymbolStatistics
 from bot4_common.messages.frame import decode_frame
-from bot4_common.messages.terms import Order, Side
+from bot4_common.messages.gateway import EngageKillSwitch, ResetKillSwitch
+from bot4_common.messages.limits import LimitsDocument
+from bot4_common.messages.terms import ListKind, Order, OrderList, Prevention, Scope, Side, opposite
 from bot4_common.service import Runner, Service
 from bot4_common.telemetry import Meters, Tracing
 from bot4_common.testing import PROCESS, SimulatedLoop
 from bot4_common.venues import load
 from bot4_cost_model.__main__ import service as cost_service
 from bot4_cost_model.fees import schedules
+from bot4_cost_model.sampling import StatisticsFitted, Window
 from bot4_exchange_simulator import tape
 from bot4_exchange_simulator.__main__ import at_venue
 from bot4_exchange_simulator.__main__ import service as venue_service
@@ -38,12 +45,13 @@ from bot4_exchange_simulator.engine import profile
 from bot4_exchange_simulator.faults import Line, LineProfile, Outages, legs
 from bot4_exchange_simulator.liquidity import Liquidity
 from bot4_execution.__main__ import service as execution_service
-from bot4_gateway.desk import Answer, Desk
+from bot4_gateway.desk import Answer, Desk, Listed
 from bot4_journal.audit import Auditor, Report
 from bot4_journal.memory_store import MemoryStore
 from bot4_journal.service import Journal
 from bot4_risk.__main__ import service as risk_service
-from bot4_risk.limits import Limits
+
+T = TypeVar("T")
 
 SYMBOL = "BTC-USDT"
 ACCOUNTS = ("ann", "bob", "cem")
@@ -69,8 +77,16 @@ LINE = LineProfile(
         Outages(kind="slow", per_hour=400.0, seconds_median=0.5),
     ),
 )
+STRATEGIES = ("alpha", "beta")
+# What is named goes before what the account's limits say.
+PREVENTIONS: tuple[Prevention, ...] = ("none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both")
 # Of every two seeds one has a venue, the other two that differ in rules, fees and depth.
 VENUES = (("a", "b"), ("sim",))
+# Prices are sampled every second, and there are as many from before as a fit takes.
+SAMPLE_NS = 1_000_000_000
+EARLIER = tuple(
+    PricesSampled(prices={SYMBOL: Decimal(60_000 + number % 7)}, at=number * SAMPLE_NS) for number in range(120)
+)
 # After the last order, unknown outcomes have this long to be resolved: the receive window and some questions.
 SETTLE_S = 12.0
 
@@ -102,12 +118,62 @@ class Process:
 
 @dataclass
 class Asked:
-    """One order a bot placed, and the last answer it got."""
+    """One order, or list, that a bot placed, and the last answer it got. `replaces` is whose place it takes."""
 
     account: str
-    order: Order
-    answer: Answer | None = None
+    order: Order | OrderList
+    replaces: str = ""
+    answer: Answer | Listed | None = None
     refused: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.order.client_list_id if isinstance(self.order, OrderList) else self.order.client_order_id
+
+    @property
+    def id(self) -> str:
+        """As it was answered."""
+        assert self.answer is not None
+        return self.answer.record.list_id if isinstance(self.answer, Listed) else self.answer.record.order_id
+
+    @property
+    def order_ids(self) -> list[str]:
+        if isinstance(self.answer, Listed):
+            return self.answer.record.legs
+        return [] if self.answer is None else [self.answer.record.order_id]
+
+
+def _ask_for(asked: Asked, desk: Desk) -> Awaitable[Answer | Listed]:
+    if isinstance(asked.order, OrderList):
+        return desk.place_list(asked.account, asked.order)
+    if asked.replaces:
+        return desk.replace(asked.account, asked.replaces, asked.order, "stop_on_failure")
+    return desk.place(asked.account, asked.order)
+
+
+async def _fitted(window: Window) -> StatisticsFitted:
+    """What takes another process seconds, here takes some simulated time."""
+    await asyncio.sleep(0.4)
+    zero = Decimal(0)
+    last = window.samples[-1]
+    statistics = SymbolStatistics(
+        symbol=SYMBOL,
+        observations=len(window.samples) - 1,
+        volatility=last.prices[SYMBOL] / 10**7,
+        model="sample",
+        alpha=zero,
+        beta=zero,
+        degrees_of_freedom=zero,
+        adf_statistic=zero,
+        adf_p=zero,
+        jarque_bera_statistic=zero,
+        jarque_bera_p=zero,
+        ljung_box_statistic=zero,
+        ljung_box_p=zero,
+    )
+    return StatisticsFitted(
+        sampled_to=last.at, interval_ns=window.interval_ns, symbols=[statistics], correlations=[[Decimal(1)]]
+    )
 
 
 class World:
@@ -147,7 +213,7 @@ class World:
         for name in self.names:
             self.start(name)
         trading = asyncio.gather(*(self._trade(number) for number in range(self._bots)))
-        havoc = asyncio.gather(self._wreak(), self._impersonate())
+        havoc = asyncio.gather(self._wreak(), self._impersonate(), self._panic())
         await trading
         await havoc
         await asyncio.sleep(SETTLE_S)
@@ -155,10 +221,12 @@ class World:
         for name in self.names:
             await self.stop(name)
             await asyncio.sleep(2.0)
-        # A stop may have fired on one of the last quotes, when the gateway was gone: it reads of it now.
-        self.start("gateway")
-        await asyncio.sleep(2.0)
-        await self.stop("gateway")
+        # A stop may have fired on one of the last quotes, and what came of it was heard when risk and the gateway were
+        # gone: they read of it now.
+        for name in ("risk", "gateway"):
+            self.start(name)
+            await asyncio.sleep(2.0)
+            await self.stop(name)
 
     async def _wreak(self) -> None:
         for _ in range(self._crashes):
@@ -176,19 +244,98 @@ class World:
         await asyncio.sleep(self.rng.random() * 3)
         self._end(twin)
 
+    async def _panic(self) -> None:
+        """Now and then somebody stops trading, and some time later somebody lets it go on."""
+        rng = Random(f"{self._seed}/panic")
+        for _ in range(rng.randint(0, 2)):
+            await asyncio.sleep(rng.random() * 4)
+            scope: Scope = rng.choice(("firm", "account", "strategy", "symbol"))
+            command = EngageKillSwitch(
+                account=rng.choice(ACCOUNTS) if scope in ("account", "strategy") else "",
+                reason="panic",
+                scope=scope,
+                strategy=rng.choice(STRATEGIES) if scope == "strategy" else "",
+                symbol=SYMBOL if scope == "symbol" else "",
+                flatten=rng.random() < 0.5,
+            )
+            await self._insist(lambda desk, command=command: desk.controls.engage(command))  # type: ignore[misc]
+            await asyncio.sleep(rng.random() * 2)
+            reset = ResetKillSwitch(
+                account=command.account,
+                reason="calm",
+                scope=scope,
+                strategy=command.strategy,
+                symbol=command.symbol,
+            )
+            await self._insist(lambda desk, reset=reset: desk.controls.reset(reset))  # type: ignore[misc]
+
     async def _trade(self, number: int) -> None:
         rng = Random(f"{self._seed}/{number}")
         for count in range(self._orders):
             await asyncio.sleep(rng.random() * 0.4)
-            asked = Asked(rng.choice(ACCOUNTS), self._order(rng, f"{number}-{count}"))
+            asked = self._wish(rng, f"{number}-{count}")
             self.asked.append(asked)
             await self._place(asked)
             if rng.random() < 0.3:
                 # A retry that nobody needed: the answer has to be the same order.
                 await self._place(asked)
-            if asked.answer is not None and rng.random() < 0.3:
-                order_id = asked.answer.record.order_id
-                await self._insist(partial(Desk.cancel, account=asked.account, order_id=order_id))
+            for order_id in asked.order_ids:
+                await self._change_mind(rng, asked.account, order_id)
+
+    def _wish(self, rng: Random, key: str) -> Asked:
+        """An order, a list of them, or one in the place of another."""
+        account, kind = rng.choice(ACCOUNTS), rng.random()
+        if kind < 0.2:
+            return Asked(account, self._list(rng, key))
+        mine = [order_id for asked in self.asked[-8:] if asked.account == account for order_id in asked.order_ids]
+        replaces = rng.choice(mine) if mine and kind < 0.3 else ""
+        return Asked(account, self._order(rng, key), replaces)
+
+    async def _change_mind(self, rng: Random, account: str, order_id: str) -> None:
+        kind = rng.random()
+        if kind < 0.25:
+            await self._insist(partial(Desk.cancel, account=account, order_id=order_id))
+        elif kind < 0.5:
+            quantity, price = Decimal(rng.randint(1, 200)) / 1000, Decimal(60_000) + Decimal(rng.randint(-30, 30)) / 2
+            amend = partial(
+                Desk.amend,
+                account=account,
+                order_id=order_id,
+                quantity=quantity if rng.random() < 0.7 else None,
+                price=price if rng.random() < 0.5 else None,
+            )
+            with suppress(Refused):
+                await self._insist(amend)
+
+    def _list(self, rng: Random, key: str) -> OrderList:
+        """An entry with a bracket of exits, or exits for what may be held."""
+        side: Side = rng.choice(("buy", "sell"))
+        near, far = Decimal(rng.randint(5, 30)) / 2, Decimal(rng.randint(5, 30)) / 2
+        sign = 1 if side == "buy" else -1
+        middle, quantity = Decimal(60_000), Decimal(rng.randint(1, 100)) / 1000
+        entry = Order(
+            client_order_id=f"{key}-entry",
+            symbol=SYMBOL,
+            side=side,
+            type="limit",
+            quantity=quantity,
+            strategy=rng.choice(STRATEGIES),
+            price=middle + sign * Decimal(rng.randint(-10, 20)) / 2,
+            stop_loss=middle - sign * 400,
+            venue=self._venue(rng),
+        )
+        profit = msgspec.structs.replace(
+            entry, client_order_id=f"{key}-profit", side=opposite(side), price=middle + sign * near, stop_loss=None
+        )
+        stop = msgspec.structs.replace(
+            profit, client_order_id=f"{key}-stop", type="stop_market", price=None, stop_price=middle - sign * far
+        )
+        kind: ListKind = rng.choice(("oco", "oto", "otoco", "ouo"))
+        chosen = {"oco": [profit, stop], "ouo": [profit, stop], "oto": [entry, stop], "otoco": [entry, profit, stop]}
+        return OrderList(client_list_id=key, kind=kind, orders=chosen[kind])
+
+    def _venue(self, rng: Random) -> str:
+        return rng.choice(tuple(self.venues)) if len(self.venues) > 1 else ""
 
     def _order(self, rng: Random, client_order_id: str) -> Order:
         side: Side = rng.choice(("buy", "sell"))
@@ -196,34 +343,50 @@ class World:
         price = Decimal("60000") + (-away if side == "buy" else away)
         stop = Decimal(rng.choice((15, 40, 400)))
         kind = rng.random()
-        return Order(
+        asked = Order(
             client_order_id=client_order_id,
             symbol=SYMBOL,
             side=side,
             type="market" if kind < 0.3 else "limit",
             quantity=Decimal(rng.randint(1, 200)) / 1000,
-            strategy=rng.choice(("alpha", "beta")),
+            strategy=rng.choice(STRATEGIES),
             price=None if kind < 0.3 else price,
-            time_in_force="ioc" if kind < 0.5 else "gtc",
+            time_in_force="ioc" if kind < 0.4 else "fok" if kind < 0.5 else "gtc",
             post_only=kind > 0.9,
             reduce_only=rng.random() < 0.1,
             stop_loss=None if rng.random() < 0.05 else price - stop if side == "buy" else price + stop,
             venue=rng.choice(("", *self.venues)) if len(self.venues) > 1 else "",
+            self_trade_prevention=rng.choice(PREVENTIONS),
         )
+        if rng.random() < 0.15:
+            # A stop that enters on a break-out.
+            trigger = Decimal("60000") + (abs(away) + 1 if side == "buy" else -abs(away) - 1)
+            return msgspec.structs.replace(
+                asked,
+                type="stop_market",
+                price=None,
+                time_in_force="gtc",
+                post_only=False,
+                stop_price=trigger,
+                stop_loss=trigger - 400 if side == "buy" else trigger + 400,
+            )
+        return asked
 
     async def _place(self, asked: Asked) -> None:
         try:
-            answer = await self._insist(lambda desk: desk.place(asked.account, asked.order))
+            answer = await self._insist(partial(_ask_for, asked))
         except Refused as refused:
             if asked.answer is not None:
-                raise AssertionError(f"{asked.order.client_order_id} was answered, then refused") from refused
+                raise AssertionError(f"{asked.key} was answered, then refused") from refused
             asked.refused = refused.code
             return
-        if asked.answer is not None:
-            assert answer is not None and answer.record.order_id == asked.answer.record.order_id
-        asked.answer = answer
+        if answer is None:
+            # There was nothing left to take the place of.
+            asked.refused = "ORDER_IS_OVER"
+        known, asked.answer = asked.order_ids, answer
+        assert not known or asked.order_ids == known
 
-    async def _insist(self, ask: Callable[[Desk], Awaitable[Answer]]) -> Answer | None:
+    async def _insist(self, ask: Callable[[Desk], Awaitable[T]]) -> T | None:
         """Asks until there is an answer, as a caller behind a broken connection has to. None: the order was over."""
         while True:
             try:
@@ -231,16 +394,16 @@ class World:
             except TimeoutError:
                 continue
             except Refused as refused:
-                if refused.code in ("ORDER_IS_OVER", "UNKNOWN_ORDER"):
+                if refused.code in ("ORDER_IS_OVER", "UNKNOWN_ORDER", "KILL_SWITCH_NOT_ENGAGED"):
                     return None
                 if not refused.refusal.retryable:
                     raise
                 await asyncio.sleep(0.1)
 
-    async def _ask(self, ask: Callable[[Desk], Awaitable[Answer]]) -> Answer:
+    async def _ask(self, ask: Callable[[Desk], Awaitable[T]]) -> T:
         """A request to the gateway's process. If that dies, the answer never comes."""
         process = self.processes["gateway"]
-        answered: asyncio.Future[Answer] = self.loop.create_future()
+        answered: asyncio.Future[T] = self.loop.create_future()
 
         async def serve() -> None:
             try:
@@ -302,16 +465,25 @@ class World:
 
     def service(self, name: str) -> Service[Any]:
         if name == "risk":
-            return risk_service(Limits(), [SYMBOL], list(self.venues), keys_max=KEYS)
+            return risk_service(LimitsDocument(), self.instruments, self.venues, keys_max=KEYS)
         if name == "execution":
             return execution_service(list(self.venues))
         if name == "cost":
-            return cost_service(schedules(self.venues.values()))
+            return cost_service(schedules(self.venues.values()), SAMPLE_NS, EARLIER, _fitted)
         definition = self.venues[self.simulators[name]]
         others = at_venue(market(SYMBOL), definition, self.instruments[SYMBOL])
         line = Line(self._seed + definition.liquidity.seed_offset, LINE)
         rules = profile.shipped(definition.profile)
-        return venue_service(Venue(definition.name, self.instruments, {SYMBOL: others}, line, rules))
+        venue = Venue(
+            definition.name,
+            self.instruments,
+            {SYMBOL: others},
+            line,
+            rules,
+            stops=definition.stops,
+            lists=definition.lists,
+        )
+        return venue_service(venue)
 
     # What came of it
 
