@@ -38,6 +38,7 @@ from bot4_common.messages.execution import (
 from bot4_common.messages.frame import AnyEvent, Frame
 from bot4_common.messages.gateway import (
     EngageKillSwitch,
+    PlaceList,
     PlaceOrder,
     RebaseEquity,
     ReplaceOrder,
@@ -48,6 +49,7 @@ from bot4_common.messages.gateway import (
 from bot4_common.messages.risk import (
     AmendRefused,
     CancelRefused,
+    CorrelationsAdopted,
     EquityRebased,
     GateChanged,
     GateDecided,
@@ -68,6 +70,7 @@ from bot4_common.messages.risk import (
     OrderRefused,
     OrderRepeated,
     PositionChanged,
+    ReservationAmended,
     SelfTradePrevented,
     SignalRefused,
     StopArmed,
@@ -134,6 +137,7 @@ class OrderRow(Row, kw_only=True, frozen=True):
     prevented: Decimal
     triggered: bool
     resized: bool
+    repriced: bool
     code: str
     details: dict[str, str]
     first: str
@@ -144,8 +148,8 @@ class OrderRow(Row, kw_only=True, frozen=True):
 
 
 class ListRow(Row, kw_only=True, frozen=True):
-    """A list that risk decided on; its orders name it. `native`: its venue keeps it. `over_at` is zero while one of its
-    orders can still trade."""
+    """`legs` are its orders, which name it; there are none before risk has decided on it. `native`: its venue keeps it.
+    `first` is the list that had its client list id before. `over_at` is zero while one of its orders can still trade."""
 
     table: ClassVar[str] = "lists"
     key: ClassVar[tuple[str, ...]] = ("list_id",)
@@ -154,12 +158,14 @@ class ListRow(Row, kw_only=True, frozen=True):
     account: str
     client_list_id: str
     kind: ListKind
-    status: Literal["approved", "refused", "ended"]
-    native: bool
-    legs: list[str]
-    code: str
-    details: dict[str, str]
-    decided_at: int
+    status: Literal["received", "approved", "refused", "ended"] = "received"
+    native: bool = False
+    legs: list[str] = []
+    code: str = ""
+    details: dict[str, str] = {}
+    first: str = ""
+    received_at: int
+    decided_at: int = 0
     over_at: int = 0
 
 
@@ -252,8 +258,9 @@ class StopRow(Row, kw_only=True, frozen=True):
 
 
 class ControlRow(Row, kw_only=True, frozen=True):
-    """What holds trading back, or no longer does: limits, kill switches, gate, halts, guards, breakers. `name` is what
-    of its scope it is about, `by` who or what brought it, `event` all that was said."""
+    """What holds trading back, or no longer does: limits, kill switches, halts, guards, breakers, and the gate with all
+    that it said. `name` is what of its scope it is about, `by` who or what brought it, `event` all that was said, but
+    for the correlations themselves."""
 
     table: ClassVar[str] = "controls"
     key: ClassVar[tuple[str, ...]] = ("event_id",)
@@ -288,8 +295,8 @@ class PreventedRow(Row, kw_only=True, frozen=True):
 
 
 class AuditRow(Row, kw_only=True, frozen=True):
-    """What somebody will ask about: what was asked of control, refusals, overrides, quarantined fills. `event` is all
-    that was said."""
+    """What somebody will ask about: what was asked of control, refusals, quarantined fills. `event` is all that was
+    said."""
 
     table: ClassVar[str] = "audit"
     key: ClassVar[tuple[str, ...]] = ("event_id",)
@@ -350,7 +357,7 @@ class Changes:
         self.orders: dict[str, list[OrderEvent]] = {}
         # Orders whose beginning is in the batch: what came early of them can be told now.
         self.begun: set[str] = set()
-        self.lists: dict[str, list[tuple[ListApproved | ListRefused | ListEnded, int]]] = {}
+        self.lists: dict[str, list[tuple[AnyEvent, int]]] = {}
         self.stops: dict[str, list[tuple[StopArmed | StopTriggered, int]]] = {}
         self.pnl: dict[PnlKey, list[OrderFilled | CostRecorded]] = {}
         self.positions: dict[tuple[str, str, str], PositionRow] = {}
@@ -395,12 +402,27 @@ def _order_id(told: Told) -> str:
 
 
 def _list(changes: Changes, told: Told) -> None:
-    event = told.event
-    assert isinstance(event, ListApproved | ListRefused | ListEnded)
-    changes.lists.setdefault(event.list_id, []).append((event, told.at))
-    if not isinstance(event, ListEnded):
-        for leg in event.legs:
-            _happen(changes, told, leg.order_id, begins=True)
+    list_id = str(getattr(told.event, "list_id", ""))
+    changes.lists.setdefault(list_id, []).append((told.event, told.at))
+
+
+def _begin_list(changes: Changes, told: Told) -> None:
+    list_id = order_id_of(told.id.sequence, told.id.index)
+    changes.lists.setdefault(list_id, []).append((told.event, told.at))
+    # That it only repeats another may have been read before; until now it could have been said of an order.
+    changes.begun.add(list_id)
+
+
+def _begin_legs(changes: Changes, told: Told) -> None:
+    _list(changes, told)
+    for leg in getattr(told.event, "legs", ()):
+        _happen(changes, told, leg.order_id, begins=True)
+
+
+def _repeat(changes: Changes, told: Told) -> None:
+    """Of an order or of a list: only their beginning tells."""
+    _live(changes, told)
+    changes.lists.setdefault(_order_id(told), []).append((told.event, told.at))
 
 
 def _fill(changes: Changes, told: Told) -> None:
@@ -420,7 +442,6 @@ def _cost(changes: Changes, told: Told) -> None:
 # The fields that a row has from its event as they are.
 FILL_FIELDS = tuple(name for name in FillRow.__struct_fields__ if name in OrderFilled.__struct_fields__)
 COST_FIELDS = tuple(name for name in CostRow.__struct_fields__ if name in CostRecorded.__struct_fields__)
-LIST_FIELDS = ("list_id", "account", "client_list_id", "kind")
 STOP_FIELDS = tuple(name for name in StopRow.__struct_fields__ if name in StopArmed.__struct_fields__)
 
 
@@ -454,9 +475,16 @@ def _control(changes: Changes, told: Told) -> None:
             by=str(getattr(event, "by", "") or getattr(event, "source", "")),
             reason=str(getattr(event, "reason", "")),
             at=told.at,
-            event=event,
+            event=_in_short(event),
         )
     )
+
+
+def _in_short(event: AnyEvent) -> AnyEvent:
+    """Correlations grow with the square of the symbols, and are in the journal."""
+    if isinstance(event, CorrelationsAdopted):
+        return replace(event, symbols=[], correlations=[], volatilities=[])
+    return event
 
 
 def _about(event: Event) -> tuple[str, str]:
@@ -470,7 +498,7 @@ def _about(event: Event) -> tuple[str, str]:
             return event.scope, f"{event.account}/{event.strategy}" if event.scope == "strategy" else event.account
         case HaltChanged():
             return event.scope, event.name
-        case GuardTripped() | StrategyRegistered():
+        case GuardTripped() | StrategyRegistered() | GateDecided():
             return "strategy", f"{event.account}/{event.strategy}"
         case EquityRebased() if event.account:
             return "account", event.account
@@ -497,13 +525,6 @@ def _prevented(changes: Changes, told: Told) -> None:
     changes.prevented.append(row)
 
 
-def _override(changes: Changes, told: Told) -> None:
-    """What the gate let pass because somebody took responsibility; what it refused is refused anyway."""
-    assert isinstance(told.event, GateDecided)
-    if told.event.decision == "overridden":
-        _audit(changes, told)
-
-
 def _audit(changes: Changes, told: Told) -> None:
     event = told.event
     changes.audit.append(
@@ -524,9 +545,10 @@ TOUCHES: dict[type[Event], tuple[Note, ...]] = {
     OrderApproved: (_begin,),
     OrderHeld: (_begin,),
     OrderRefused: (_begin, _audit),
-    OrderRepeated: (_live,),
+    OrderRepeated: (_repeat,),
     HeldOrderTriggered: (_live,),
     HeldOrderCancelled: (_live,),
+    ReservationAmended: (_live,),
     OrderSent: (_live,),
     OutcomeUnknown: (_live,),
     OrderAcknowledged: (_live,),
@@ -539,8 +561,9 @@ TOUCHES: dict[type[Event], tuple[Note, ...]] = {
     OrderCancelled: (_live,),
     OrderExpired: (_live,),
     OrderLost: (_live,),
-    ListApproved: (_list,),
-    ListRefused: (_list, _audit),
+    PlaceList: (_begin_list,),
+    ListApproved: (_begin_legs,),
+    ListRefused: (_begin_legs, _audit),
     ListEnded: (_list,),
     CostRecorded: (_cost,),
     PositionChanged: (_position,),
@@ -556,7 +579,8 @@ TOUCHES: dict[type[Event], tuple[Note, ...]] = {
     GuardTripped: (_control,),
     EquityRebased: (_control,),
     BreakerChanged: (_control,),
-    GateDecided: (_override,),
+    GateDecided: (_control,),
+    CorrelationsAdopted: (_control,),
     CancelRefused: (_audit,),
     AmendRefused: (_audit,),
     LimitsRefused: (_audit,),
@@ -585,13 +609,21 @@ class Known(NamedTuple):
     pnl: list[PnlRow]
 
 
+# What came early, by the order.
+Waiting = dict[str, list[OrderEvent]]
+
+
 def written(changes: Changes, known: Known) -> list[list[Row]]:
     """The rows to insert or replace, one list per table that changes."""
-    orders, early = _orders(changes, known)
+    waiting: Waiting = {}
+    for happened in sorted(known.early, key=lambda happened: (happened.sequence, happened.index)):
+        waiting.setdefault(happened.order_id, []).append(happened)
+    listed = _lists(changes, known, waiting)
+    orders, early = _orders(changes, known, waiting)
     lists: list[list[Row]] = [
         orders,
-        early,
-        _lists(changes, known),
+        [happened for happened in early if happened.order_id not in listed],
+        [*listed.values()],
         [*changes.fills],
         [*changes.costs],
         [*changes.positions.values()],
@@ -604,13 +636,10 @@ def written(changes: Changes, known: Known) -> list[list[Row]]:
     return [rows for rows in lists if rows]
 
 
-def _orders(changes: Changes, known: Known) -> tuple[list[Row], list[Row]]:
+def _orders(changes: Changes, known: Known, waiting: Waiting) -> tuple[list[Row], list[OrderEvent]]:
     before = {row.order_id: row for row in known.orders}
-    waiting: dict[str, list[OrderEvent]] = {}
-    for happened in sorted(known.early, key=lambda happened: (happened.sequence, happened.index)):
-        waiting.setdefault(happened.order_id, []).append(happened)
     orders: list[Row] = []
-    early: list[Row] = []
+    early: list[OrderEvent] = []
     for order_id, life in changes.orders.items():
         row = before.get(order_id)
         record = _begun(order_id, life) if row is None else _record(row)
@@ -645,23 +674,48 @@ def _row(record: OrderRecord) -> OrderRow:
     return OrderRow(**asdict(order), **fields)
 
 
-def _lists(changes: Changes, known: Known) -> list[Row]:
+def _lists(changes: Changes, known: Known, waiting: Waiting) -> dict[str, ListRow]:
     lists = {row.list_id: row for row in known.lists}
     for list_id, entries in changes.lists.items():
-        for event, at in entries:
-            if isinstance(event, ListEnded):
-                # Approved before it ends, by the same writer, so the row is there.
-                lists[list_id] = replace(lists[list_id], status="ended", over_at=at)
-            else:
-                lists[list_id] = _listed(event, at)
-    return [*lists.values()]
+        row = lists.get(list_id) or _begun_list(list_id, entries)
+        if row is None:
+            # The repetition of an order, or of a list that was not seen yet: it waits with the orders.
+            continue
+        early = [(happened.event, happened.at) for happened in waiting.get(list_id, ())]
+        for event, at in (*early, *entries):
+            row = _advanced_list(row, event, at)
+        lists[list_id] = row
+    return lists
 
 
-def _listed(event: ListApproved | ListRefused, at: int) -> ListRow:
-    known = _copy(event, LIST_FIELDS) | {"legs": [leg.order_id for leg in event.legs], "decided_at": at}
-    if isinstance(event, ListApproved):
-        return ListRow(status="approved", native=event.native, code="", details={}, **known)
-    return ListRow(status="refused", native=False, code=event.code, details=event.details, over_at=at, **known)
+def _begun_list(list_id: str, entries: list[tuple[AnyEvent, int]]) -> ListRow | None:
+    for event, at in entries:
+        known: dict[str, Any] = {"list_id": list_id, "received_at": at}
+        if isinstance(event, PlaceList):
+            asked = event.list
+            return ListRow(account=event.account, client_list_id=asked.client_list_id, kind=asked.kind, **known)
+        if isinstance(event, ListApproved | ListRefused):
+            return ListRow(account=event.account, client_list_id=event.client_list_id, kind=event.kind, **known)
+    return None
+
+
+def _advanced_list(row: ListRow, event: AnyEvent, at: int) -> ListRow:
+    match event:
+        case PlaceList():
+            return replace(row, received_at=at)
+        case ListApproved():
+            legs = [leg.order_id for leg in event.legs]
+            return replace(row, status="approved", native=event.native, legs=legs, decided_at=at)
+        case ListRefused():
+            legs = [leg.order_id for leg in event.legs]
+            refused = replace(row, code=event.code, details=event.details, legs=legs)
+            return replace(refused, status="refused", decided_at=at, over_at=at)
+        case OrderRepeated():
+            repeated = replace(row, first=event.first, code="DUPLICATE" if event.same_body else "KEY_REUSED")
+            return replace(repeated, status="refused", decided_at=at, over_at=at)
+        case ListEnded():
+            return replace(row, status="ended", over_at=at)
+    return row
 
 
 def _pnl(changes: Changes, known: Known) -> list[Row]:

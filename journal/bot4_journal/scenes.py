@@ -164,25 +164,21 @@ class LongStory(Story):
     # Orders held back
 
     def hold(self) -> None:
-        """A stop for a venue that has none: amended, triggered, sent as a plain order, and filled."""
+        """A stop for a venue that has none is triggered, sent as a plain order, and filled."""
+        order_id, held = self._hold(self._stop_order())
+        triggered = HeldOrderTriggered(order_id=order_id, account=held.account, bid=BID, ask=ASK, at=self._now)
+        sent = self._released(order_id, held, replace(held.order, type="market", stop_price=None))
+        self._work(self.say(streams.RISK, [Decision(events=[triggered, sent])]))
+
+    def drop(self) -> None:
+        """A stop that is held grows, and is cancelled."""
         order_id, held = self._hold(self._stop_order())
         known: dict[str, Any] = {"order_id": order_id, "account": held.account}
         more = held.order.quantity * 2
         self.ask(
             AmendOrder(quantity=more, **known), ReservationAmended(quantity=more, price=None, leaves=more, **known)
         )
-        triggered = HeldOrderTriggered(bid=BID, ask=ASK, at=self._now, **known)
-        sent = self._released(order_id, held, replace(held.order, type="market", stop_price=None, quantity=more))
-        self._work(self.say(streams.RISK, [Decision(events=[triggered, sent])]))
-
-    def drop(self) -> None:
-        """A stop that is held is cancelled."""
-        order_id, held = self._hold(self._stop_order())
-        known: dict[str, Any] = {"order_id": order_id, "account": held.account}
-        self.ask(
-            CancelOrder(**known),
-            HeldOrderCancelled(quantity=held.order.quantity, reason="requested", **known),
-        )
+        self.ask(CancelOrder(**known), HeldOrderCancelled(quantity=more, reason="requested", **known))
 
     def trigger(self) -> None:
         """A stop at the venue."""

@@ -57,6 +57,7 @@ orders = Table(
     Column("prevented", Numeric, nullable=False),
     Column("triggered", Boolean, nullable=False),
     Column("resized", Boolean, nullable=False),
+    Column("repriced", Boolean, nullable=False),
     Column("code", Text, nullable=False),
     Column("details", JSONB, nullable=False),
     Column("first", Text, nullable=False),
@@ -86,9 +87,11 @@ lists = Table(
     Column("legs", JSONB, nullable=False),
     Column("code", Text, nullable=False),
     Column("details", JSONB, nullable=False),
+    Column("first", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
     Column("decided_at", BigInteger, nullable=False),
     Column("over_at", BigInteger, nullable=False),
-    Index("lists_by_account", "account", "decided_at"),
+    Index("lists_by_account", "account", "received_at"),
 )
 
 fills = Table(

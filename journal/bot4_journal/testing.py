@@ -473,7 +473,12 @@ class Story:
                 told = {name: getattr(event, name) for name in ("order_id", "account", "quantity", "price", "leaves")}
                 return [ReservationAmended(**told)]
             case OrderPrevented():
-                return [ReservationReduced(order_id=event.order_id, account=event.account, quantity=event.quantity)]
+                prevented: dict[str, Any] = {
+                    "order_id": event.order_id,
+                    "account": event.account,
+                    "quantity": event.quantity,
+                }
+                return [ReservationReduced(prevented=True, **prevented)]
             case AmendRejected():
                 sent = self._sent[event.order_id]
                 return [

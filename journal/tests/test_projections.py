@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from bot4_common.log import Record
 from bot4_common.messages.execution import FillQuarantined
 from bot4_common.messages.frame import Decision
-from bot4_common.messages.risk import GateDecided
+from bot4_common.messages.gateway import PlaceList
+from bot4_common.messages.risk import (
+    CorrelationsAdopted,
+    GateDecided,
+    HeldOrderCancelled,
+    ListRefused,
+    OrderHeld,
+    OrderRepeated,
+    ReservationAmended,
+)
 from bot4_common.money import ZERO
+from bot4_common.orders import order_id_of
 from bot4_journal.memory_store import MemoryStore
 from bot4_journal.projections import (
     ROWS,
@@ -31,7 +41,7 @@ from bot4_journal.projections import (
 )
 from bot4_journal.scenes import LongStory
 from bot4_journal.store import Cursor, step
-from bot4_journal.testing import Fate, Story, merged
+from bot4_journal.testing import SYMBOL, Fate, Story, merged
 
 R = TypeVar("R", bound=Row)
 
@@ -137,6 +147,8 @@ def test_what_holds_trading_back_is_kept_with_its_scope_and_who_brought_it() -> 
         ("equity_rebased", "account", "alice", "operator"),
         ("gate_changed", "firm", "", "operator"),
         ("gate_changed", "firm", "", "operator"),
+        ("gate_decided", "strategy", "alice/momentum", ""),
+        ("gate_decided", "strategy", "alice/momentum", ""),
         ("halt_changed", "account", "alice", ""),
         ("kill_switch_engaged", "account", "alice", ""),
         ("kill_switch_reset", "account", "alice", ""),
@@ -145,12 +157,23 @@ def test_what_holds_trading_back_is_kept_with_its_scope_and_who_brought_it() -> 
     ]
 
 
-def test_an_order_that_is_let_through_the_gate_by_hand_is_kept_for_the_audit() -> None:
+def test_all_that_the_gate_says_is_kept_with_the_reason_of_whoever_overrode_it() -> None:
     story = LongStory(7)
     story.gate()
     story.alter(GateDecided, lambda verdict: verdict.decision == "passed", decision="overridden", reason="a drill")
-    kinds = [row.kind for row in projected(story.journal()).rows(AuditRow)]
-    assert sorted(kinds) == ["gate_decided", "order_refused", "set_gate", "set_gate"]
+    kept = [row for row in projected(story.journal()).rows(ControlRow) if isinstance(row.event, GateDecided)]
+    said = [(row.event.decision, row.reason) for row in kept if isinstance(row.event, GateDecided)]
+    assert said == [("overridden", "a drill"), ("refused", "")]
+
+
+def test_of_correlations_only_the_version_is_kept() -> None:
+    story = LongStory(7)
+    adopted = CorrelationsAdopted(
+        version=3, symbols=[SYMBOL], correlations=[[Decimal(1)]], volatilities=[Decimal("0.01")]
+    )
+    story.say("RISK_0", [Decision(events=[adopted])])
+    [kept] = projected(story.journal()).rows(ControlRow)
+    assert kept.event == CorrelationsAdopted(version=3, symbols=[], correlations=[], volatilities=[])
 
 
 def test_an_amended_order_has_the_total_that_the_venue_gave_it() -> None:
@@ -165,9 +188,23 @@ def test_an_order_that_was_held_keeps_its_trigger_and_says_that_it_was_reached()
     assert order.stop_price is not None
 
 
-def test_an_order_that_was_held_and_dropped_is_cancelled() -> None:
+def test_an_order_that_was_held_amended_and_dropped_is_cancelled_at_its_new_size() -> None:
     [order] = scene("drop").rows(OrderRow)
-    assert (order.status, order.filled, order.opening) == ("cancelled", 0, False)
+    assert (order.status, order.opening) == ("cancelled", False)
+    assert order.quantity == 2 * Decimal("0.006")
+
+
+def test_an_order_that_is_amended_while_it_is_held_has_its_new_total() -> None:
+    story = LongStory(7)
+    story.drop()
+    held = story.find(OrderHeld)[2]
+    known: dict[str, Any] = {"order_id": held.order_id, "account": held.account}
+    more = held.order.quantity * 2
+    amended = ReservationAmended(quantity=more, price=None, leaves=more, **known)
+    decision, index, _ = story.find(HeldOrderCancelled)
+    decision.events.insert(index, amended)
+    [order] = projected(story.journal()).rows(OrderRow)
+    assert (order.status, order.quantity) == ("cancelled", more)
 
 
 def test_what_takes_the_place_of_another_order_begins_where_that_ends() -> None:
@@ -192,6 +229,40 @@ def test_a_refused_list_refuses_its_orders() -> None:
     [refused] = store.rows(ListRow)
     assert (refused.status, refused.code, refused.over_at) == ("refused", "LIST_PRICES", refused.decided_at)
     assert [(leg.status, leg.code) for leg in store.rows(OrderRow)] == [("refused", "LIST_PRICES")] * 2
+
+
+def repeated_list() -> LongStory:
+    story = LongStory(7)
+    story.refuse_list()
+    first = story.find(ListRefused)[2].list_id
+    asked = story.find(PlaceList)[2]
+    [(cause, _)] = story.say("GATEWAY", [Decision(events=[asked])])
+    repeated = OrderRepeated(
+        order_id=order_id_of(cause.sequence, cause.index),
+        account=asked.account,
+        client_order_id=asked.list.client_list_id,
+        first=first,
+        same_body=True,
+    )
+    story.say("RISK_0", [Decision(cause=cause, events=[repeated])])
+    return story
+
+
+def test_a_list_that_risk_has_not_decided_on_has_no_orders_yet() -> None:
+    story = repeated_list()
+    store = projected(merged(story.sealed(), ["GATEWAY"] * len(story.frames["GATEWAY"])))
+    assert [(row.status, row.legs) for row in store.rows(ListRow)] == [("received", [])] * 2
+    assert not store.rows(OrderRow)
+
+
+def test_a_list_that_repeats_another_names_the_first_whichever_is_read_first() -> None:
+    story = repeated_list()
+    for turns in (story.order, sorted(story.order), sorted(story.order, reverse=True)):
+        for batches in (None, Random(1)):
+            store = projected(merged(story.sealed(), turns), batches)
+            first, repeated = store.rows(ListRow)
+            assert (repeated.status, repeated.first, repeated.code) == ("refused", first.list_id, "DUPLICATE")
+            assert not store.rows(OrderEvent)
 
 
 def test_what_risk_prevented_is_told_of_both_orders() -> None:

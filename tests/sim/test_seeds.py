@@ -14,7 +14,7 @@ from bot4_common.orders import AT_VENUE, RANK, order_id_of
 from bot4_journal.projections import FillRow, OrderRow
 from tests.sim.world import World
 
-SEEDS = range(320)
+SEEDS = range(500)
 CHOSEN = [int(os.environ["SEED"])] if "SEED" in os.environ else SEEDS
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from bot4_common.idempotency import WINDOW_NS
 from bot4_common.log import Record
-from bot4_common.messages.frame import Frame, decode_frame
+from bot4_common.messages.frame import AnyEvent, Frame, decode_frame
 from bot4_common.messages.terms import EventId
 from bot4_common.streams import venue_of
 from bot4_journal.audit.causality import CausalOrder
@@ -121,8 +121,7 @@ class Auditor:
     def _judge(self, stream: str, sequence: int, frame: Frame) -> None:
         self._frames += 1
         self._check_read(EventId(stream, sequence, 0), frame)
-        # A venue's events do not name it, their stream does; ours name the venue that they are about.
-        at_venue = venue_of(stream)
+        speaker, at_venue = _speaker(stream), venue_of(stream)
         index = 0
         for decision in frame.decisions:
             id = EventId(stream, sequence, index)
@@ -131,17 +130,31 @@ class Auditor:
             for event in decision.events:
                 id = EventId(stream, sequence, index)
                 self._counts[str(event.__struct_config__.tag)] += 1
-                self._orders.hear(id, event, decision.cause)
-                self._money.hear(id, event, decision.cause, frame.decided_at)
+                # A venue's events do not name it, their stream does; ours name the venue that they are about.
                 rules = self._venues.get(at_venue or str(getattr(event, "venue", "")))
-                if rules is not None:
+                if rules is not None and speaker in ("VENUE", "EXECUTION"):
                     rules.hear(id, event)
+                self._hear(speaker, id, event, decision.cause, frame.decided_at)
                 index += 1
-            self._orders.end_decision(id)
-            self._money.end_decision(id)
-            if at_venue in self._venues:
+            if speaker == "RISK":
+                self._orders.end_decision(id)
+                self._money.end_decision(id)
+            elif at_venue in self._venues:
                 self._venues[at_venue].end_decision(id)
-        self._settle(stream, frame)
+        self._settle(speaker, frame)
+
+    def _hear(self, speaker: str, id: EventId, event: AnyEvent, cause: EventId | None, at: int) -> None:
+        match speaker:
+            case "GATEWAY":
+                self._orders.hear_gateway(id, event, cause)
+            case "RISK":
+                self._orders.hear_risk(id, event, cause)
+                self._money.hear(id, event, cause, at)
+            case "EXECUTION":
+                self._orders.hear_execution(id, event, cause)
+                self._money.hear(id, event, cause, at)
+            case "COST":
+                self._money.hear(id, event, cause, at)
 
     def _check_read(self, id: EventId, frame: Frame) -> None:
         read = self._read[id.stream]
@@ -158,9 +171,8 @@ class Auditor:
             self._findings.add("cause", id, f"{cause} was decided and not read")
         self._causes[frame.writer, cause.stream] = cause if last is None else max(cause, last)
 
-    def _settle(self, stream: str, frame: Frame) -> None:
+    def _settle(self, speaker: str, frame: Frame) -> None:
         """What the writer has read by now, it has answered by now."""
-        speaker = stream.split("_", 1)[0]
         if speaker == "RISK":
             shards = [read.get("GATEWAY", 0) for name, read in self._read.items() if name.startswith("RISK")]
             self._orders.gateway_read(min(shards))
@@ -172,3 +184,8 @@ class Auditor:
                 self._orders.execution_read(heard, through)
             elif speaker == "COST":
                 self._money.cost_read(heard, through)
+
+
+def _speaker(stream: str) -> str:
+    """Who writes it: GATEWAY, RISK, EXECUTION, COST or VENUE."""
+    return stream.split("_", 1)[0]

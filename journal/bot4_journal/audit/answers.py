@@ -112,7 +112,13 @@ class AnswerRules:
         self._verdicts: dict[str, GateDecided] = {}
         self._prevented: dict[str, Decimal] = defaultdict(lambda: ZERO)
 
+    def asked(self, id: EventId, event: AnyEvent) -> None:
+        """The gateway has written it."""
+        if isinstance(event, Asked):
+            self.unanswered.add(id, event)
+
     def hear(self, id: EventId, event: AnyEvent, cause: EventId | None) -> None:
+        """What risk says besides its decisions on orders, which are told one by one."""
         match event:
             case GateDecided():
                 self._verdicts[event.order_id] = event
@@ -120,9 +126,7 @@ class AnswerRules:
                 self._prevented[event.order_id] += event.quantity
             case ListApproved() | ListRefused():
                 self._list_decided(id, event, cause)
-        if isinstance(event, Asked):
-            self.unanswered.add(id, event)
-        elif isinstance(event, ANSWERING):
+        if isinstance(event, ANSWERING):
             self._control_decided(id, event, cause)
 
     def end_decision(self) -> None:
@@ -295,9 +299,14 @@ def tag(event: Event) -> str:
 
 def is_as_asked(order: Order, asked: Order) -> bool:
     """Whether it is the same but for its size. What was not asked to be reduce-only may be made so, not the other way
-    round; and a venue that was not named is chosen."""
-    reduce_only = order.reduce_only or asked.reduce_only
-    return order == replace(asked, quantity=order.quantity, reduce_only=reduce_only, venue=asked.venue or order.venue)
+    round; and what was left to the system is written out: the venue, and what self-trade prevention does."""
+    return order == replace(
+        asked,
+        quantity=order.quantity,
+        reduce_only=order.reduce_only or asked.reduce_only,
+        venue=asked.venue or order.venue,
+        self_trade_prevention=asked.self_trade_prevention or order.self_trade_prevention,
+    )
 
 
 def _is_leg_as_asked(order: Order, asked: Order) -> bool:

@@ -47,7 +47,16 @@ class OrderRules:
         # Of the decision being heard: the exits that it wants.
         self._exits: dict[str, EventId] = {}
 
-    def hear(self, id: EventId, event: AnyEvent, cause: EventId | None) -> None:
+    def hear_gateway(self, id: EventId, event: AnyEvent, cause: EventId | None) -> None:
+        self.answers.asked(id, event)
+        self._controls.hear(id, event, cause)
+
+    def hear_execution(self, id: EventId, event: AnyEvent, cause: EventId | None) -> None:
+        self.reservations.told(id, event)
+        self.children.hear(id, event, cause)
+        self._controls.hear(id, event, cause)
+
+    def hear_risk(self, id: EventId, event: AnyEvent, cause: EventId | None) -> None:
         self.answers.hear(id, event, cause)
         match event:
             case StopTriggered() | PositionFlattened():
@@ -68,10 +77,10 @@ class OrderRules:
                 self.children.approved(id, event)
         self.reservations.hear(id, event, cause)
         self._lists.hear(id, event)
-        self.children.hear(id, event, cause)
         self._controls.hear(id, event, cause)
 
     def end_decision(self, id: EventId) -> None:
+        """Of risk."""
         for exit_id, wanted_at in self._exits.items():
             self._findings.add("exit", wanted_at, f"the exit {exit_id} was not approved")
         self._exits.clear()

@@ -26,6 +26,7 @@ from bot4_common.messages.frame import AnyEvent
 from bot4_common.messages.risk import (
     AmendApproved,
     CancelApproved,
+    CancelFailed,
     HeldOrderArmed,
     HeldOrderCancelled,
     HeldOrderTriggered,
@@ -90,6 +91,8 @@ class ReservationRules:
                 self._dropped(id, event)
             case CancelApproved():
                 self._cancelling(id, event)
+            case CancelFailed() if event.order_id in self.open:
+                self.open[event.order_id].cancelling = False
             case AmendApproved():
                 self._amending(id, event)
             case ReservationAmended():
@@ -102,6 +105,9 @@ class ReservationRules:
                 self._released(id, event, cause)
             case SelfTradePrevented() if event.resting_quantity:
                 self._given.append(event)
+
+    def told(self, id: EventId, event: AnyEvent) -> None:
+        """Execution has said it; what names no order was never one."""
         if isinstance(event, Settled) and event.order_id:
             self.unsettled[id.stream].add(id, event)
 
@@ -234,9 +240,9 @@ class ReservationRules:
         if reserved is None or reserved.held or reserved.amend is not None:
             self._findings.add("amend", id, f"{event.order_id} cannot be amended now: {reserved}")
             return
-        filled = reserved.order.quantity - reserved.leaves
-        if event.quantity < filled:
-            self._findings.add("amend", id, f"{event.order_id} is amended to {event.quantity}, and {filled} is filled")
+        gone = reserved.order.quantity - reserved.leaves
+        if event.quantity < gone:
+            self._findings.add("amend", id, f"{event.order_id} is amended to {event.quantity}, and {gone} is gone")
         reserved.amend = event
 
     def _amended(self, id: EventId, event: ReservationAmended, cause: EventId | None) -> None:
@@ -291,12 +297,11 @@ class ReservationRules:
             self._findings.add("release", id, f"{event.order_id} gives up {event.quantity} for {cause}: {reserved}")
             return
         left = reserved.leaves - event.quantity
-        if left < 0 or left != told.leaves:
-            self._findings.add(
-                "reserved", id, f"{event.order_id} reserves {left} after {event}, told was {told.leaves}"
-            )
+        if left < 0 or (left, event.prevented) != (told.leaves, isinstance(told, OrderPrevented)):
+            self._findings.add("reserved", id, f"{event} leaves {left}, and told was {told}")
         reserved.leaves = left
-        reserved.order = replace(reserved.order, quantity=reserved.order.quantity - event.quantity)
+        if not event.prevented:  # what was prevented its total still contains
+            reserved.order = replace(reserved.order, quantity=reserved.order.quantity - event.quantity)
 
     def _released(self, id: EventId, event: ReservationReleased, cause: EventId | None) -> None:
         told, reserved = self._pay(event.order_id, cause), self.open.get(event.order_id)

@@ -15,8 +15,11 @@ from typing import Any
 import msgspec
 
 from bot4_common.messages.limits import LimitsDocument
-from bot4_common.money import POSITIVE, is_positive, plain
+from bot4_common.money import is_positive, plain
 
+# Products of two limits, a price and a quantity are exact; so many digits of a limit leave room for that.
+WHOLE_DIGITS_MAX, DECIMALS_MAX = 15, 8
+FIGURE = f"a number above zero of at most {WHOLE_DIGITS_MAX} digits before the point and {DECIMALS_MAX} behind it"
 # Eleven days in ns, and more orders than anybody counts.
 INTEGER_MAX = 10**15
 # What must not exceed the whole of something.
@@ -107,14 +110,19 @@ def to_toml(document: LimitsDocument) -> str:
 
 def _broken(name: str, value: object) -> str | None:
     """The rule that the figure breaks, if any."""
-    if isinstance(value, Decimal) and not is_positive(value):
-        return POSITIVE
+    if isinstance(value, Decimal) and not (is_positive(value) and _is_short(value)):
+        return FIGURE
     if isinstance(value, int) and not 1 <= value <= INTEGER_MAX:
         return f"a whole number from 1 to {INTEGER_MAX}"
     most = _MOST.get(name)
     if most is not None and isinstance(value, Decimal | int) and value > most:
         return f"at most {most}"
     return None
+
+
+def _is_short(value: Decimal) -> bool:
+    exponent = value.normalize().as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -DECIMALS_MAX and value.adjusted() < WHOLE_DIGITS_MAX
 
 
 def _leaves(place: str, node: object) -> Iterator[tuple[str, object]]:

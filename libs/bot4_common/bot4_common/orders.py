@@ -51,8 +51,9 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     prevented: Decimal = ZERO
     # A stop of which the trigger was reached.
     triggered: bool = False
-    # The venue changed its quantity or price.
+    # The venue changed its quantity, and its price.
     resized: bool = False
+    repriced: bool = False
     # Why it was refused or rejected, and the numbers that explain it.
     code: str = ""
     details: dict[str, str] = {}
@@ -120,6 +121,9 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             _decided(record, "held", at)
         case risk.HeldOrderTriggered() | execution.OrderTriggered():
             record.triggered = True
+        case risk.ReservationAmended(code="") if record.status == "held":
+            # Nobody else says it of an order that is not at a venue.
+            record.order = msgspec.structs.replace(record.order, quantity=event.quantity, price=event.price)
         case risk.HeldOrderCancelled():
             if event.code:
                 _refused(record, event.code, event.details, at)
@@ -144,9 +148,11 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             record.acknowledged_at = record.acknowledged_at or at
             _raise(record, "partially_filled" if event.leaves else "filled", at)
         case execution.OrderTrimmed():
-            _resize(record, event.quantity, record.order.price)
+            record.order = msgspec.structs.replace(record.order, quantity=event.quantity)
+            record.resized = True
         case execution.OrderAmended():
-            _resize(record, event.quantity, event.price)
+            record.order = msgspec.structs.replace(record.order, quantity=event.quantity, price=event.price)
+            record.resized = record.repriced = True
         case execution.OrderPrevented():
             record.prevented = add(record.prevented, event.quantity)
         case execution.OrderRejected():
@@ -169,15 +175,11 @@ def _as_asked(order: Order, asked: Order) -> Order:
 def _approved(record: OrderRecord, order: Order) -> Order:
     """The order as risk wants it: it may have shrunk it, or chosen the venue. What the venue made of it came later,
     even if it was read before."""
-    asked = _as_asked(order, record.order)
-    if not record.resized:
-        return asked
-    return msgspec.structs.replace(asked, quantity=record.order.quantity, price=record.order.price)
-
-
-def _resize(record: OrderRecord, quantity: Decimal, price: Decimal | None) -> None:
-    record.order = msgspec.structs.replace(record.order, quantity=quantity, price=price)
-    record.resized = True
+    return msgspec.structs.replace(
+        _as_asked(order, record.order),
+        quantity=record.order.quantity if record.resized else order.quantity,
+        price=record.order.price if record.repriced else order.price,
+    )
 
 
 def _refused(record: OrderRecord, code: str, details: dict[str, str], at: int) -> None:

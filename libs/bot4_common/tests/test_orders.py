@@ -34,6 +34,7 @@ from bot4_common.messages.risk import (
     OrderHeld,
     OrderRefused,
     OrderRepeated,
+    ReservationAmended,
 )
 from bot4_common.messages.terms import Event, Order, OrderList
 from bot4_common.orders import (
@@ -103,6 +104,19 @@ HELD = OrderHeld(**KNOWN, order=STOP, fingerprint=fingerprint(STOP), at=0)
 HELD_TRIGGERED = HeldOrderTriggered(**KNOWN, **ARRIVAL, at=0)
 FIRED_APPROVED = OrderApproved(**KNOWN, order=FIRED, fingerprint=fingerprint(STOP), **ARRIVAL, opening=True, at=0)
 FIRED_SENT = OrderSent(**CHILD, order=FIRED, **ARRIVAL, sent_at=0, expires_at=1)
+
+
+# The same as a stop that has a price, which is amended while it is held.
+PRICED = replaced(STOP, type="stop_limit", price=Decimal(111))
+PLACED_PRICED = PlaceOrder(account="alice", order=PRICED)
+HELD_PRICED = OrderHeld(**KNOWN, order=PRICED, fingerprint=fingerprint(PRICED), at=0)
+LARGER = replaced(PRICED, quantity=Decimal(6), price=Decimal(112))
+HELD_AMENDED = ReservationAmended(**KNOWN, quantity=Decimal(6), price=Decimal(112), leaves=Decimal(6))
+LARGER_FIRED = replaced(LARGER, type="limit", stop_price=None)
+LARGER_APPROVED = OrderApproved(
+    **KNOWN, order=LARGER_FIRED, fingerprint=fingerprint(PRICED), **ARRIVAL, opening=True, at=0
+)
+LARGER_SENT = OrderSent(**CHILD, order=LARGER_FIRED, **ARRIVAL, sent_at=0, expires_at=1)
 
 
 def held_cancelled(code: str = "") -> HeldOrderCancelled:
@@ -221,6 +235,12 @@ def test_an_amend_can_enlarge_an_order_whichever_is_read_first() -> None:
         assert record.order.quantity == record.leaves == 5 and record.order.price == 98
 
 
+def test_a_trim_says_nothing_of_the_price_whichever_is_read_first() -> None:
+    approved = [HELD_PRICED, HELD_AMENDED, LARGER_APPROVED]
+    for events in ([*approved, LARGER_SENT, TRIMMED], [LARGER_SENT, TRIMMED, *approved]):
+        assert record_of(PLACED_PRICED, *events).order == replaced(LARGER, quantity=Decimal(2))
+
+
 def test_of_what_execution_said_the_last_counts() -> None:
     assert record_of(PLACED, SENT, TRIMMED, amended("4"), APPROVED).leaves == 4
     assert record_of(PLACED, SENT, amended("4"), TRIMMED, APPROVED).leaves == 2
@@ -242,6 +262,12 @@ def test_a_stop_that_risk_held_stays_the_stop_that_was_asked_for() -> None:
     for told in (events, [FIRED_SENT, *events[:-1]], [*events[1:], PLACED_STOP]):
         record = record_of(*told)
         assert record.order == STOP and record.status == "sent" and record.opening
+
+
+def test_a_held_order_is_amended_by_risks_word_alone() -> None:
+    refused = replaced(HELD_AMENDED, quantity=Decimal(9), code="TICK_SIZE")
+    for events in ((HELD_AMENDED,), (HELD_AMENDED, refused), (HELD_AMENDED, held_cancelled())):
+        assert record_of(PLACED_PRICED, HELD_PRICED, *events).order == LARGER
 
 
 def test_what_was_held_was_decided_when_it_was_first_approved() -> None:
@@ -320,7 +346,11 @@ WORDS = [
 ]  # fmt: skip
 words = st.lists(st.sampled_from(WORDS), max_size=6)
 beginnings = st.sampled_from(
-    [([PLACED], [APPROVED], SENT), ([PLACED_STOP], [HELD, HELD_TRIGGERED, FIRED_APPROVED], FIRED_SENT)]
+    [
+        ([PLACED], [APPROVED], SENT),
+        ([PLACED_STOP], [HELD, HELD_TRIGGERED, FIRED_APPROVED], FIRED_SENT),
+        ([PLACED_PRICED], [HELD_PRICED, HELD_AMENDED, HELD_TRIGGERED, LARGER_APPROVED], LARGER_SENT),
+    ]
 )
 
 

@@ -126,8 +126,7 @@ def _resized(child: Child, message: VenueOrderAmended | VenueOrderPrevented | Ve
     if child.stage not in AT_VENUE:
         return _noted(child.venue, message)
     match message:
-        case VenueOrderTrimmed():
-            leaves = message.quantity - child.prevented - child.cumulative
+        case VenueOrderTrimmed() if (leaves := message.quantity - child.prevented - child.cumulative) >= 0:
             return OrderTrimmed(quantity=message.quantity, leaves=leaves, **known)
         case VenueOrderPrevented() if message.leaves == child.leaves - message.quantity >= 0:
             return OrderPrevented(other_id=message.other_id, quantity=message.quantity, leaves=message.leaves, **known)

@@ -120,8 +120,6 @@ class Account(msgspec.Struct, kw_only=True):
     # Exit orders under way, and the order whose stop made them; and how many there ever were, which numbers them.
     exits: dict[str, str] = {}
     exits_made: int = 0
-    # Markets that a kill switch wants flat, and the strategy it is about, if it is about one.
-    flattening: dict[str, str] = {}
 
     def position(self, market: str) -> Decimal:
         return self.positions.get(market, ZERO)
@@ -311,17 +309,15 @@ class Account(msgspec.Struct, kw_only=True):
         self.exits[triggered.exit_id] = triggered.order_id
         self.exits_made += 1
 
-    def flatten(self, market: str, flattened: PositionFlattened) -> None:
+    def flatten(self, flattened: PositionFlattened) -> None:
         """An exit of no order's stop."""
         self.exits[flattened.exit_id] = ""
-        self.flattening[market] = flattened.strategy
 
     def move(self, market: str, position: Decimal) -> None:
         if position:
             self.positions[market] = position
         else:
             self.positions.pop(market, None)
-            self.flattening.pop(market, None)
 
     def _reprice(self, open_order: OpenOrder, price: Decimal) -> list[Claim]:
         """What it reserves counts at another price from here on; alternatives keep the highest of theirs."""

@@ -15,8 +15,9 @@ from bot4_common.money import ZERO, multiply
 from bot4_risk import contingency, lists, self_trade
 from bot4_risk.account import Account, OpenOrder
 from bot4_risk.check import Asked, check
-from bot4_risk.placing import PLAIN_TYPES, Refusal, numbers, prevention_of, reached
+from bot4_risk.placing import PLAIN_TYPES, Refusal, numbers, pass_gate, prevention_of, reached, stopped
 from bot4_risk.state import Moment
+from bot4_risk.switches import engaged_for
 
 
 def amend(moment: Moment, command: AmendOrder) -> None:
@@ -122,6 +123,9 @@ def _refusal(moment: Moment, name: str, order_id: str, open_order: OpenOrder, ch
     if not growth and changed.price == order.price:
         # It only becomes smaller, which is always allowed.
         return None
+    switch = engaged_for(state.control.switches, name, order.strategy, order.symbol)
+    if switch is not None:
+        return stopped(switch)
     account = state.account(name)
     if growth and order.reduce_only:
         market_side = account.reducible(_market(order), order.side) - account.reduce_only_on(_market(order), order.side)
@@ -141,11 +145,11 @@ def _refusal(moment: Moment, name: str, order_id: str, open_order: OpenOrder, ch
         repriced=_repriced(open_order, changed),
     )
     refusal = check(asked, state.ledger, state.rates, moment.limits, state.correlations)
+    if refusal is None and opening and growth:
+        refusal = pass_gate(moment, order_id, name, changed, "")
     if refusal is not None:
         return refusal
     assert quote is not None
-    if opening and order.stop_loss is None:
-        return "STOP_LOSS_REQUIRED", numbers(growth=growth)
     passed = order.stop_loss is not None and reached(opposite(order.side), order.stop_loss, quote)
     if passed and order.type in PLAIN_TYPES:
         assert order.stop_loss is not None

@@ -239,7 +239,7 @@ class Risk:
                 state.own(event.account).trigger(event)
             case PositionFlattened():
                 state.control.flattened += 1
-                state.own(event.account).flatten(f"{event.venue}/{event.symbol}", event)
+                state.own(event.account).flatten(event)
             case _:
                 _evolve_control(state, event)
 
@@ -332,7 +332,7 @@ def _cancel(moment: Moment, command: CancelOrder) -> None:
     open_order = moment.state.account(name).open_orders.get(order_id)
     if open_order is None:
         moment.emit(CancelRefused(order_id=order_id, account=name, code="ORDER_IS_OVER", details={}))
-    elif open_order.list_id and not moment.state.account(name).lists[open_order.list_id].native:
+    elif (contingent := lists.list_of(moment.state.account(name), order_id)) is not None and not contingent.native:
         list_id = open_order.list_id
         actions = lists.follow(moment, name, order_id, contingency.CancelWished())
         lists.act(moment, name, actions, "requested")
@@ -428,7 +428,7 @@ def _smaller(moment: Moment, told: OrderTrimmed | OrderPrevented) -> None:
     if open_order is None:
         return
     # All fills before it are known: the feed is in order.
-    cut = open_order.leaves - told.leaves
+    cut = open_order.leaves - max(told.leaves, ZERO)
     if cut <= 0:
         return
     entry = account.exits.get(told.order_id)
@@ -569,8 +569,9 @@ def _evolve_released(state: State, event: ReservationReleased | HeldOrderCancell
 def _evolve_amend(state: State, event: AmendApproved) -> None:
     account = state.own(event.account)
     state.claim(event.account, *account.ask_amend(event.order_id, Amend(event.quantity, event.price)))
-    strategy = account.open_orders[event.order_id].order.strategy
-    state.rates.spend(event.account, strategy, event.at, state.control.limits)
+    open_order = account.open_orders[event.order_id]
+    state.reindex(event.account, event.order_id, open_order)
+    state.rates.spend(event.account, open_order.order.strategy, event.at, state.control.limits)
 
 
 def _evolve_amended(state: State, event: ReservationAmended) -> None:
@@ -629,10 +630,7 @@ def _evolve_control(state: State, event: Event) -> None:
                 reason=event.reason,
             )
         case KillSwitchReset():
-            switch = control.switches.pop(key_of(event), None)
-            if switch is not None and switch.flatten:
-                for account in state.accounts.values():
-                    account.flattening.clear()
+            control.switches.pop(key_of(event), None)
         case LimitsChanged():
             control.limits, control.version = event.document, event.version
             if event.source.startswith(FILE):

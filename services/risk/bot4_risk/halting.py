@@ -113,13 +113,16 @@ def trip(moment: Moment, name: str, strategy: str, guard: str, count: int, limit
 
 def watch_flattening(moment: Moment, quote: Quote) -> None:
     """Tries again where a closing order did not close everything."""
-    if not any(switch.flatten for switch in moment.state.control.switches.values()):
+    switches = [switch for switch in moment.state.control.switches.values() if switch.flatten]
+    if not switches:
         return
     market = market_of(quote)
     for name in sorted(moment.state.accounts):
         account = moment.state.accounts[name]
-        if market in account.flattening:
-            _flatten(moment, name, account, market, account.flattening[market], quote)
+        for switch in switches:
+            strategy = switch.strategy if switch.scope == "strategy" else ""
+            if account.position(market) and switch.covers(name, strategy, quote.symbol):
+                _flatten(moment, name, account, market, strategy, quote)
 
 
 def _stop(moment: Moment, switch: Switch) -> None:
@@ -153,10 +156,18 @@ def _flatten(moment: Moment, name: str, account: Account, market: str, strategy:
     wanted = abs(held) - account.exiting_on(market, side)
     for each in [strategy] if strategy else _strategies(moment, name):
         mine = moment.state.ledger.position_of_strategy(name, each, quote.venue, quote.symbol)
-        quantity = min(wanted, abs(mine)) if (mine > 0) == (held > 0) else ZERO
+        part = abs(mine) - _closing(account, market, each)
+        quantity = min(wanted, part) if (mine > 0) == (held > 0) else ZERO
         if quantity > 0:
             wanted -= quantity
             _close(moment, name, each, side, quantity, quote)
+
+
+def _closing(account: Account, market: str, strategy: str) -> Decimal:
+    """What exits under way still want to close of a strategy's part."""
+    orders = [account.open_orders[exit_id] for exit_id in account.exits if exit_id in account.open_orders]
+    mine = [each for each in orders if each.order.strategy == strategy and market_of(each.order) == market]
+    return sum((each.leaves for each in mine), ZERO)
 
 
 def _strategies(moment: Moment, name: str) -> list[str]:
@@ -176,5 +187,5 @@ def _close(moment: Moment, name: str, strategy: str, side: Side, quantity: Decim
             quantity=quantity,
         )
     )
-    order = protection.exit_order(exit_id, quote.symbol, side, quantity, strategy, quote.venue)
+    order = protection.exit_order(moment, name, exit_id, quote.symbol, side, quantity, strategy, quote.venue)
     protection.approve_exit(moment, name, order, quote)

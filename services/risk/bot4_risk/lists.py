@@ -30,7 +30,7 @@ from bot4_common.messages.risk import (
 )
 from bot4_common.messages.terms import Order
 from bot4_common.orders import fingerprint, list_fingerprint
-from bot4_risk import contingency
+from bot4_risk import contingency, self_trade
 from bot4_risk.account import Account, OpenOrder, market_of
 from bot4_risk.contingency import Action, Arm, Cancel, Contingent, Drop, News, Resize, Send
 from bot4_risk.exposure import price_of
@@ -43,8 +43,10 @@ from bot4_risk.placing import (
     is_repeat,
     order_refusal,
     pass_gate,
+    prevention_of,
     send,
-    stopped,
+    with_prevention,
+    without_self_trades,
 )
 from bot4_risk.state import Moment
 from bot4_risk.switches import engaged_for
@@ -80,7 +82,14 @@ def place_list(moment: Moment, list_id: str, command: PlaceList) -> None:
     assert quote is not None
     opening = [_is_opening(account, command.list.kind, orders, number) for number in range(len(orders))]
     legs = [
-        replace(leg, order=_leg_as_approved(account, command.list.kind, number, leg.order, opening[number]))
+        replace(
+            leg,
+            order=with_prevention(
+                moment.limits,
+                command.account,
+                _leg_as_approved(account, command.list.kind, number, leg.order, opening[number]),
+            ),
+        )
         for number, leg in enumerate(legs)
     ]
     legs = _alike(command.list.kind, legs)
@@ -182,22 +191,33 @@ def drop_whole(
 
 def release(moment: Moment, name: str, order_id: str, open_order: OpenOrder, quantity: Decimal) -> None:
     """The time of an order that was held has come, unless trading is stopped by now."""
-    order, account = open_order.order, moment.state.account(name)
-    assert open_order.held is not None
+    _send(moment, name, order_id, open_order, contingency.as_sent(open_order.order, quantity))
+
+
+def _send(moment: Moment, name: str, order_id: str, open_order: OpenOrder, order: Order) -> None:
+    held = open_order.held
+    assert held is not None
     if engaged_for(moment.state.control.switches, name, order.strategy, order.symbol) is not None:
-        drop(moment, name, order_id, open_order, "kill_switch")
+        _turn_away(moment, name, order_id, open_order, "kill_switch", "")
         return
     if moment.quote(order) is None:
-        moment.emit(
-            HeldOrderCancelled(
-                order_id=order_id, account=name, quantity=open_order.leaves, reason="refused", code="NO_MARKET"
-            )
-        )
+        _turn_away(moment, name, order_id, open_order, "refused", "NO_MARKET")
         return
-    plain_order = contingency.as_sent(order, quantity)
+    order, refusal = without_self_trades(moment, order_id, name, order)
+    if refusal is not None:
+        _turn_away(moment, name, order_id, open_order, "refused", refusal[0])
+        return
     # What it reserves is its own already.
+    account = moment.state.account(name)
     opening = not order.reduce_only and open_order.claim > account.reducible(market_of(order), order.side)
-    send(moment, name, order_id, plain_order, open_order.held.fingerprint, opening, open_order.list_id)
+    send(moment, name, order_id, order, held.fingerprint, opening, open_order.list_id)
+
+
+def _turn_away(moment: Moment, name: str, order_id: str, open_order: OpenOrder, reason: HeldReason, code: str) -> None:
+    """Its time has come, and it may not go."""
+    actions = follow(moment, name, order_id, contingency.Over())
+    drop(moment, name, order_id, open_order, reason, code)
+    act(moment, name, actions)
 
 
 def watch_triggers(moment: Moment, quote: Quote) -> None:
@@ -254,23 +274,14 @@ def replace_now(moment: Moment, name: str, replaced: str, cancelled: bool) -> No
         # It waits on, for its trigger.
         moment.emit(HeldOrderArmed(order_id=order_id, account=name, quantity=open_order.leaves))
     else:
-        quote = moment.quote(open_order.order)
-        if quote is None or _stopped(moment, name, open_order.order) is not None:
-            drop(moment, name, order_id, open_order, "kill_switch" if quote is not None else "refused")
-            return
-        order = open_order.order
-        opening = not order.reduce_only and open_order.claim > account.reducible(market_of(order), order.side)
-        send(moment, name, order_id, order, held.fingerprint, opening)
-
-
-def _stopped(moment: Moment, name: str, order: Order) -> Refusal | None:
-    switch = engaged_for(moment.state.control.switches, name, order.strategy, order.symbol)
-    return None if switch is None else stopped(switch)
+        _send(moment, name, order_id, open_order, open_order.order)
 
 
 def list_of(account: Account, order_id: str) -> Contingent | None:
     """The list that an order is a leg of, as long as the list is not over, though the leg may be."""
-    return account.lists.get(order_id.rpartition("-leg")[0])
+    list_id, _, number = order_id.rpartition("-leg")
+    # The exit of a leg's stop, `12-0-leg1-stop1`, is no leg.
+    return account.lists.get(list_id) if number.isdigit() else None
 
 
 def _held_reason(reason: CancelReason) -> HeldReason:
@@ -326,10 +337,24 @@ def _list_refusal(moment: Moment, list_id: str, command: PlaceList, orders: list
         if refusal is None and not covered and fitted(moment, name, order) != order:
             # What is made smaller is no longer the list that was asked for.
             refusal = "CORRELATION", {"symbol": order.symbol}
+        refusal = refusal or _self_trade_refusal(moment, name, order)
+        if refusal is None and number and not covered and not order.reduce_only and account.is_opening(order):
+            # What opens more than the first order does needs a cause of its own.
+            refusal = pass_gate(moment, f"{list_id}-leg{number + 1}", name, order, command.override)
         if refusal is not None:
             code, details = refusal
             return code, {"leg": str(number + 1), **details}
     return None
+
+
+def _self_trade_refusal(moment: Moment, name: str, order: Order) -> Refusal | None:
+    """A list that would meet an order of its owner is refused whole, whatever the mode: a part of it is another one."""
+    quote, mode = moment.quote(order), prevention_of(moment.limits, name, order)
+    if quote is None:
+        return None
+    state = moment.state
+    met = self_trade.prevented(state.own_orders, state.owner(name), order, mode, quote.bid, quote.ask)
+    return None if met is None else ("SELF_TRADE", {"mode": mode, "resting_id": met.met[0].resting_id})
 
 
 def _is_covered_by(account: Account, parent: Order, child: Order) -> bool:

@@ -22,7 +22,7 @@ from bot4_common.messages.risk import (
 )
 from bot4_common.messages.terms import Order, Prevention, ReplaceMode, Side, opposite
 from bot4_common.money import ZERO, multiply, plain
-from bot4_risk import self_trade
+from bot4_risk import contingency, self_trade
 from bot4_risk.account import Account, market_of
 from bot4_risk.check import Asked, check
 from bot4_risk.correlation import scaled
@@ -52,13 +52,13 @@ def place(
         refusal = order_refusal(moment, command.account, order)
         if refusal is None and not order.quantity:
             refusal = "CORRELATION", {"symbol": order.symbol, "fits": "0"}
+    opening = account.is_opening(order)
     if refusal is None:
-        order, refusal = _without_self_trades(moment, order_id, command.account, order)
+        order, refusal = without_self_trades(moment, order_id, command.account, as_approved(account, order, opening))
     if refusal is not None:
         _refuse(moment, order_id, command, asked, refusal)
         return
-    opening = account.is_opening(order)
-    approved = as_approved(account, order, opening)
+    approved = with_prevention(moment.limits, command.account, order)
     # With the old one over already there is nothing to wait for.
     replacing = command if isinstance(command, ReplaceOrder) and command.order_id in account.open_orders else None
     if replacing is not None or is_emulated(moment, order):
@@ -159,6 +159,8 @@ def order_refusal(
     assert quote is not None
     if covered:
         return None
+    if order.stop_price is not None and contingency.reached(order, quote.bid, quote.ask):
+        return "STOP_ALREADY_PASSED", numbers(stop_price=order.stop_price, bid=quote.bid, ask=quote.ask)
     if order.reduce_only:
         return _reduce_only_refusal(account, order)
     return _stop_refusal(account, order, quote) if opening else None
@@ -189,14 +191,12 @@ _NAMED_BY = {"firm": (), "account": ("account",), "strategy": ("account", "strat
 
 def as_approved(account: Account, order: Order, opening: bool) -> Order:
     """What may go to the venue: no reduce-only order beyond the position; and an order that, as things stand, only
-    closes and so came without a stop, is held to that at the venue too, whatever fills before it."""
+    closes, and so was not asked what it may open, is held to that at the venue too, whatever fills before it."""
     if order.reduce_only:
         market = market_of(order)
         room = account.reducible(market, order.side) - account.reduce_only_on(market, order.side)
         return replace(order, quantity=min(order.quantity, room))
-    if not opening and order.stop_loss is None:
-        return replace(order, reduce_only=True)
-    return order
+    return order if opening else replace(order, reduce_only=True)
 
 
 def send(moment: Moment, name: str, order_id: str, order: Order, asked: str, opening: bool, list_id: str = "") -> None:
@@ -292,11 +292,17 @@ def _stop_refusal(account: Account, order: Order, quote: Quote) -> Refusal | Non
     return None
 
 
+def with_prevention(document: LimitsDocument, account: str, order: Order) -> Order:
+    """The order with what is to be prevented written out, so that the venue prevents it too."""
+    mode = prevention_of(document, account, order)
+    return order if mode in ("none", order.self_trade_prevention) else replace(order, self_trade_prevention=mode)
+
+
 def prevention_of(document: LimitsDocument, account: str, order: Order) -> Prevention:
     return order.self_trade_prevention or of_account(document, account).self_trade_prevention
 
 
-def _without_self_trades(moment: Moment, order_id: str, name: str, order: Order) -> tuple[Order, Refusal | None]:
+def without_self_trades(moment: Moment, order_id: str, name: str, order: Order) -> tuple[Order, Refusal | None]:
     """What is left of the order where it would meet others of its owner. Those that have to go, go; the venue's own
     prevention stays as the second line."""
     state, mode = moment.state, prevention_of(moment.limits, name, order)

@@ -12,9 +12,12 @@ from bot4_common.money import ZERO
 from bot4_common.orders import fingerprint
 from bot4_risk import lists
 from bot4_risk.account import Account, Stop, market_of
+from bot4_risk.limits import of_account
 from bot4_risk.placing import reached
 from bot4_risk.state import Moment
 
+# A stop and its exit are about a thousand bytes of a frame, which has room for eight million.
+FIRED_MAX = 1_000
 SIDES: tuple[Side, Side] = ("buy", "sell")
 
 
@@ -71,20 +74,25 @@ def try_again(moment: Moment, name: str, entry: str | None, quantity: Decimal) -
 
 
 def watch_stops(moment: Moment, quote: Quote) -> None:
-    """Fires every stop the market has reached."""
-    market = market_of(quote)
+    """Fires the stops that the market has reached, the nearest first; what are too many for one decision, with the next
+    quote."""
+    market, fired = market_of(quote), 0
     for side in SIDES:
         # Triggering forgets no stop, so the list stays as it is meanwhile.
         for _, name, order_id in moment.state.watched.get((market, side), ()):
             stop = moment.state.accounts[name].stops[order_id]
             if not reached(stop.side, stop.stop_price, quote):
                 break
-            if stop.quantity:
+            if stop.quantity and fired < FIRED_MAX:
+                fired += 1
                 _trigger(moment, moment.state.accounts[name], name, order_id, quote)
 
 
-def exit_order(id: str, symbol: str, side: Side, quantity: Decimal, strategy: str, venue: str) -> Order:
-    """Closes at the market what it can of a position, and nothing else."""
+def exit_order(
+    moment: Moment, name: str, id: str, symbol: str, side: Side, quantity: Decimal, strategy: str, venue: str
+) -> Order:
+    """Closes at the market what it can of a position, and nothing else. Orders of its owner make way for it."""
+    prevents = of_account(moment.limits, name).self_trade_prevention != "none"
     return Order(
         client_order_id=id,
         symbol=symbol,
@@ -95,6 +103,7 @@ def exit_order(id: str, symbol: str, side: Side, quantity: Decimal, strategy: st
         time_in_force="ioc",
         reduce_only=True,
         venue=venue,
+        self_trade_prevention="cancel_resting" if prevents else "",
     )
 
 
@@ -124,7 +133,7 @@ def _trigger(moment: Moment, account: Account, name: str, order_id: str, quote: 
         return
     # Numbered by the account: a stop can be forgotten and armed anew, an exit's id is never used again.
     exit_id = f"{order_id}-stop{account.exits_made + 1}"
-    order = exit_order(exit_id, stop.symbol, stop.side, quantity, stop.strategy, stop.venue)
+    order = exit_order(moment, name, exit_id, stop.symbol, stop.side, quantity, stop.strategy, stop.venue)
     moment.emit(
         StopTriggered(
             order_id=order_id,

@@ -188,13 +188,17 @@ class State:
             if order.expire_at:
                 self.expiries[order_id] = (order.expire_at, name)
         elif rests(order) and order.price is not None and open_order.leaves:
+            # An amend that is under way may have been there already.
+            prices = [order.price]
+            if open_order.amend is not None and open_order.amend.price is not None:
+                prices.append(open_order.amend.price)
             resting = Resting(
                 order_id=order_id,
                 account=name,
                 venue=order.venue,
                 symbol=order.symbol,
                 side=order.side,
-                price=order.price,
+                price=max(prices) if order.side == "buy" else min(prices),
                 leaves=open_order.leaves,
                 ending=open_order.cancelling,
             )

@@ -169,24 +169,11 @@ class Naive:
             case PositionFlattened():
                 self.exits[event.exit_id] = ""
             case KillSwitchEngaged():
-                self.switches.add((event.scope, event.account, event.strategy, event.symbol))
+                self.switches.add(switch_of(event))
             case KillSwitchReset():
-                self.switches.remove(self._switch(event))
+                self.switches.remove(switch_of(event))
             case _:
                 self._money(event)
-
-    def _switch(self, event: KillSwitchReset) -> tuple[str, str, str, str]:
-        """What of a switch's names its scope does not need, nobody compares."""
-        for scope, account, strategy, symbol in self.switches:
-            same = {
-                "firm": True,
-                "account": account == event.account,
-                "strategy": (account, strategy) == (event.account, event.strategy),
-                "symbol": symbol == event.symbol,
-            }
-            if scope == event.scope and same[scope]:
-                return scope, account, strategy, symbol
-        raise AssertionError(f"{event} resets nothing")
 
     def _approved(self, event: OrderApproved | OrderHeld) -> None:
         known = self.open.get(event.order_id)
@@ -317,6 +304,10 @@ class Naive:
     def exiting(self, account: str) -> dict[str, Decimal]:
         return self._sums(account, lambda order_id: order_id in self.exits)
 
+    def stopping(self, account: str) -> dict[str, Decimal]:
+        """Of the exits those that a stop made."""
+        return self._sums(account, lambda order_id: bool(self.exits.get(order_id)))
+
     def protected(self, account: str) -> dict[str, Decimal]:
         totals: dict[str, Decimal] = {}
         for stop in self.stops.values():
@@ -435,6 +426,13 @@ class Naive:
 
 def market_of(order: Order) -> str:
     return f"{order.venue}/{order.symbol}"
+
+
+def switch_of(event: KillSwitchEngaged | KillSwitchReset) -> tuple[str, str, str, str]:
+    """Scope, account, strategy and symbol, as far as the scope is about them."""
+    account = event.account if event.scope in ("account", "strategy") else ""
+    strategy = event.strategy if event.scope == "strategy" else ""
+    return event.scope, account, strategy, event.symbol if event.scope == "symbol" else ""
 
 
 def worth(order: Order, mid: Decimal) -> Decimal:

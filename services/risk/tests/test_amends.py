@@ -79,12 +79,18 @@ def test_a_refused_amend_leaves_everything_as_it_was() -> None:
 
 
 def test_a_fill_while_an_amend_is_under_way_is_applied() -> None:
-    raced = resting().when(amend("15")).when(bought("1-0", "10"))
-    assert reserved(raced) == 5
-    raced.when(amended("15", leaves="5"))
-    assert reserved(raced) == 5
-    raced.when(bought("1-0", "5"))
+    raced = resting().when(amend("15")).when(bought("1-0", "6"))
+    assert reserved(raced) == 9
+    raced.when(amended("15", leaves="9"))
+    assert reserved(raced) == 9
+    raced.when(bought("1-0", "9"))
     assert reserved(raced) == 0 and not raced.state.account("ann").open_orders
+
+
+def test_what_is_filled_whole_is_over_when_its_amend_is_answered() -> None:
+    filled = resting().when(amend("15")).when(bought("1-0", "10"))
+    filled.when(cancel("1-0")).when(not_amended()).then(event(ReservationAmended, code="BELOW_FILLED"))
+    assert reserved(filled) == 0 and not filled.state.account("ann").open_orders
 
 
 def test_a_fill_that_ends_the_order_ends_the_amend_with_it() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from msgspec.structs import replace
 
 from bot4_common.given import SECOND, Scenario, event
-from bot4_common.messages.gateway import PlaceList, PlaceOrder, RecordSignal, RegisterStrategy, SetGate
+from bot4_common.messages.gateway import AmendOrder, PlaceList, PlaceOrder, RecordSignal, RegisterStrategy, SetGate
 from bot4_common.messages.risk import (
+    AmendApproved,
+    AmendRefused,
     GateChanged,
     GateDecided,
     ListRefused,
@@ -120,3 +124,22 @@ def test_old_signals_are_forgotten() -> None:
             )
         )
     assert len(gate.signals) == 10_000 and "0-0" not in gate.signals
+
+
+def test_an_amend_that_opens_more_needs_a_signal_that_is_still_fresh() -> None:
+    passed = gated().when(place(wanting()))
+    passed.when(AmendOrder(account="ann", order_id="4-0", quantity=Decimal(2))).then(
+        event(GateDecided, decision="passed"), event(AmendApproved)
+    )
+    late = gated().when(place(wanting())).after(61 * SECOND)
+    late.quotes = {("sim", "BTC-USDT"): quote(at=late.now)}
+    late.when(AmendOrder(account="ann", order_id="4-0", quantity=Decimal(2))).then(
+        event(GateDecided, decision="refused"), event(AmendRefused, code="GATE_SIGNAL_STALE")
+    )
+
+
+def test_a_child_that_opens_needs_a_signal_of_its_own() -> None:
+    more = order("buy", "1", "99", stop="90", id="more")
+    asked = OrderList(client_list_id="l", kind="oto", orders=[wanting(), more])
+    said = gated().when(PlaceList(account="ann", list=asked)).said
+    assert isinstance(said[-1], ListRefused) and said[-1].code == "GATE_NO_SIGNAL"

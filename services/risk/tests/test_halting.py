@@ -153,6 +153,12 @@ def test_without_flattening_positions_and_their_stops_stay() -> None:
     assert killed.state.account("ann").stops["1-0"].quantity == 10
 
 
+def test_a_switch_that_is_engaged_already_can_be_asked_to_flatten_too() -> None:
+    asked = long().when(kill("account")).when(kill("account", flatten=True))
+    asked.then(event(KillSwitchEngaged, flatten=True), event(PositionFlattened, quantity="10"), event(OrderApproved))
+    asked.when(kill("account")).then_nothing()
+
+
 def test_what_did_not_close_is_closed_with_the_next_quote() -> None:
     half = long().when(kill("account", flatten=True)).when(sold("flat-1", "4")).when(expired("flat-1"))
     half.then(event(ReservationReleased, order_id="flat-1", quantity="6"))
@@ -273,3 +279,13 @@ def test_only_somebody_lets_go_of_what_a_guard_has_stopped() -> None:
     away.quotes = {("sim", "BTC-USDT"): quote(at=away.now)}
     away.when(buy("1", "100", stop="90", id="new")).then(event(OrderRefused, code="KILL_SWITCH"))
     away.when(reset(kill("strategy"))).when(buy("1", "100", stop="90", id="newer")).then(event(OrderApproved))
+
+
+def test_a_strategys_part_is_closed_once_though_quotes_go_on() -> None:
+    apart = given().when(place(replace(order("buy", "5", "100", stop="90", id="t"), strategy="t")))
+    apart.when(replace(bought("1-0", "5"), strategy="t"))
+    apart.when(sell("9", "100", stop="110", id="s")).when(sold("3-0", "9"))
+    apart.when(kill("strategy", flatten=True)).then(
+        event(KillSwitchEngaged), event(PositionFlattened, strategy="s", quantity="4"), event(OrderApproved)
+    )
+    apart.when(quote()).then_nothing()

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from bot4_common.given import event
 from bot4_common.messages.execution import AmendRejected, OrderAmended, OrderPrevented
-from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch, PlaceList
+from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch
 from bot4_common.messages.risk import (
     AmendApproved,
+    CancelApproved,
     HeldOrderCancelled,
     KillSwitchEngaged,
     ListApproved,
@@ -19,7 +20,7 @@ from bot4_common.messages.risk import (
     ListRefused,
     ReservationAmended,
 )
-from bot4_common.messages.terms import Order, OrderList
+from bot4_common.messages.terms import Order
 from services.risk.tests.test_control import correlated
 from services.risk.tests.test_lists import ENTRY, asked, bracket, limit, long_at, oco_at_b, stop, trading
 from services.risk.tests.words import LIMITS, buy, cancel, given, quote, sold
@@ -65,12 +66,9 @@ def test_each_leg_is_an_open_order(venue: str) -> None:
 
 def test_a_list_is_not_scaled_to_fit_what_is_held() -> None:
     ether = [replace(each, symbol="ETH-USDT") for each in (limit("buy", "5", "95", stop="80"), stop("buy", "5", "105"))]
-    both = PlaceList(
-        account="ann",
-        list=OrderList(client_list_id="l", kind="oco", orders=[ether[0], replace(ether[1], stop_loss=Decimal(80))]),
-    )
+    both = asked("oco", ether[0], replace(ether[1], stop_loss=Decimal(80)), venue="sim")
     correlated("0.9", "scale").when(both).then(event(ListRefused, code="CORRELATION"))
-    correlated("0.5", "scale").when(both)
+    assert isinstance(correlated("0.5", "scale").when(both).said[0], ListApproved)
 
 
 def oco(*stops: str | None, reduce_only: tuple[bool, bool] = (False, False)) -> list[Order]:

@@ -125,9 +125,10 @@ def test_a_closing_order_without_a_stop_is_held_to_closing_at_the_venue_too() ->
     holding("5").when(sell("5", "100")).then(approved("1-0", order=held, opening=False))
 
 
-def test_a_closing_order_with_a_stop_goes_as_it_came() -> None:
+def test_also_if_it_has_a_stop() -> None:
     asked = sell("5", "100", stop="110")
-    holding("5").when(asked).then(approved("1-0", order=replace(asked.order, venue="sim"), opening=False))
+    sent = replace(asked.order, venue="sim", reduce_only=True)
+    holding("5").when(asked).then(approved("1-0", order=sent, opening=False))
 
 
 def test_a_stop_that_the_market_has_passed_would_fire_at_once() -> None:

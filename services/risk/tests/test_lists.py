@@ -27,11 +27,13 @@ from bot4_common.messages.risk import (
     PositionChanged,
     ReservationAmended,
     ReservationReleased,
+    SelfTradePrevented,
     StopArmed,
 )
 from bot4_common.messages.terms import ListKind, Order, OrderList, OrderType, ReplaceMode, Side
 from bot4_risk.state import State
 from services.risk.tests.words import (
+    LIMITS,
     bought,
     buy,
     cancel,
@@ -364,3 +366,59 @@ def test_an_order_is_replaced_once() -> None:
     trading().when(buy("5", "100", stop="90")).when(replacing()).when(replacing(id="newer")).then(
         refused("3-0", "ORDER_IS_OVER")
     )
+
+
+# What an attacker tried
+
+
+def test_the_exit_of_a_legs_stop_is_no_leg() -> None:
+    stopped = entered("b").when(bought("1-0-leg1", "2", venue="b")).when(quote("79", "81", venue="b"))
+    assert any(isinstance(said, OrderApproved) and said.order_id == "1-0-leg1-stop1" for said in stopped.said)
+    stopped.when(sold("1-0-leg1-stop1", "2", venue="b"))
+    assert not stopped.state.account("ann").positions
+
+
+def test_a_leg_that_outlives_its_list_can_be_cancelled() -> None:
+    gone = oco_at_b().when(AmendOrder(account="ann", order_id=PROFIT, price=Decimal(108)))
+    gone.when(sold(PROFIT, "10", venue="b")).when(cancel(PROFIT)).then(event(CancelApproved, order_id=PROFIT))
+
+
+def test_a_trigger_that_the_market_has_passed_is_refused() -> None:
+    passed = stop("buy", "5", "98", stop_loss=Decimal(90), venue="b")
+    trading().when(place(passed)).then(refused("1-0", "STOP_ALREADY_PASSED", stop_price="98", ask="101"))
+    trading().when(place(replace(passed, venue="sim"))).then(refused("1-0", "STOP_ALREADY_PASSED"))
+
+
+PREVENTING = replace(LIMITS, account=replace(LIMITS.account, self_trade_prevention="cancel_new"))
+
+
+def preventing() -> Scenario[State]:
+    """A bid for 5 at 99 rests at b."""
+    market = given(quote(), quote(venue="b"), venues=("sim", "b"), limits=PREVENTING)
+    return market.when(place(replace(limit("buy", "5", "99", stop="90"), venue="b")))
+
+
+def test_a_list_that_would_meet_an_own_order_is_refused() -> None:
+    pair = asked("oto", limit("sell", "5", "99", id="in", stop="120"), limit("buy", "5", "90", id="out"), venue="b")
+    preventing().when(pair).then(event(ListRefused, code="SELF_TRADE"))
+
+
+def test_a_stop_whose_time_has_come_does_not_meet_an_own_order_either() -> None:
+    falling = stop("sell", "3", "95", kind="stop_limit", price=Decimal(94), stop_loss=Decimal(120), venue="b")
+    held = preventing().when(place(falling))
+    held.when(quote("95", "97", venue="b")).then(
+        event(HeldOrderTriggered, order_id="2-0"),
+        event(SelfTradePrevented, order_id="2-0", resting_id="1-0"),
+        event(HeldOrderCancelled, order_id="2-0", reason="refused", code="SELF_TRADE"),
+    )
+
+
+def test_what_is_prevented_is_written_out_for_the_venue() -> None:
+    sent = preventing().said[0]
+    assert isinstance(sent, OrderApproved) and sent.order.self_trade_prevention == "cancel_new"
+
+
+def test_an_order_is_met_where_an_amend_takes_it() -> None:
+    moved = preventing().when(AmendOrder(account="ann", order_id="1-0", price=Decimal(101)))
+    crossing = place(replace(limit("sell", "3", "101", id="new", stop="120"), venue="b"))
+    moved.when(crossing).then(event(SelfTradePrevented, price="101"), refused("3-0", "SELF_TRADE"))

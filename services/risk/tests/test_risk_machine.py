@@ -69,7 +69,7 @@ from bot4_common.messages.risk import (
     PositionChanged,
     ReservationAmended,
 )
-from bot4_common.messages.terms import Event, EventId, Order, OrderList, Side, opposite
+from bot4_common.messages.terms import Event, EventId, Order, OrderList, Prevention, Side, opposite
 from bot4_common.money import ZERO
 from bot4_risk import contingency
 from bot4_risk.domain import Risk
@@ -81,7 +81,7 @@ from services.risk.tests.words import LOTS, VENUES
 
 D = Decimal
 # Sequences of inputs, and inputs of each: enough to meet every kind of fault so far, in about twenty seconds.
-EXAMPLES = int(os.environ.get("RISK_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("RISK_EXAMPLES", "200"))
 STEPS = 40
 
 INSTRUMENTS = shipped()
@@ -92,11 +92,11 @@ STRATEGIES = ("s", "t")
 MARKETS = [(venue, symbol) for venue in ("sim", "b") for symbol in SYMBOLS]
 TYPES = ("limit", "limit", "limit", "market", "stop_market", "stop_limit", "take_profit_market", "take_profit_limit",
          "trailing_stop")  # fmt: skip
-ENDED = OrderCancelled | OrderExpired | OrderRejected | OrderLost
 # What a repeat of must change nothing.
 TOLD_TWICE = (OrderCancelled, OrderExpired, OrderRejected, OrderLost, AmendRejected, OrderSent, Quote)
 
-modes = st.sampled_from(["none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both"])
+MODES: tuple[Prevention, ...] = ("none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both")
+modes = st.sampled_from(MODES)
 sides = st.sampled_from(["buy", "sell"])
 quantities = st.integers(1, 12).map(D)
 steps = st.integers(-8, 8).map(D)
@@ -303,13 +303,13 @@ class RiskMachine(RuleBasedStateMachine):
         if due is not None and due <= self.scenario.now:
             self._hear(Tick(at=self.scenario.now))
 
-    @rule(news=st.deferred(lambda: news_of_money))
+    @rule(news=st.deferred(lambda: _news_of_money()))
     def earn(self, news: Event) -> None:
         self._hear(news)
 
     # Those who watch
 
-    @rule(command=st.deferred(lambda: controls))
+    @rule(command=st.deferred(lambda: _controls()))
     def control(self, command: Event) -> None:
         self._command(command)
 
@@ -415,11 +415,11 @@ class RiskMachine(RuleBasedStateMachine):
         for order_id, order in orders:
             assert order.reduce_only or order.stop_loss is not None, "an opening order has no stop-loss"
             if order.reduce_only:
-                self._check_reduces(account, order_id, order, before)
+                self._check_reduces(account, order_id, order)
             if order_id in self.naive.exits:
                 return
             self._check_not_killed(account, order)
-            self._check_counts(account, order, before)
+            self._check_counts(account, order)
             if self._opens(self.naive.open[order_id]):
                 self._check_limits(account, order, before)
                 self._check_losses(account, order)
@@ -436,7 +436,7 @@ class RiskMachine(RuleBasedStateMachine):
             }
             assert not covers[scope], f"approved while the switch of the {scope} was engaged"
 
-    def _check_reduces(self, account: str, order_id: str, order: Order, before: _Before) -> None:
+    def _check_reduces(self, account: str, order_id: str, order: Order) -> None:
         """It, and all others that only reduce, close no more than there is; a stop's exit, no more than other exits
         leave."""
         if self.naive.open[order_id].covered:
@@ -446,7 +446,7 @@ class RiskMachine(RuleBasedStateMachine):
         held = self.naive.position(account, market_of(order))
         assert claimed <= max(-held if order.side == "buy" else held, ZERO), "it would flip the position"
 
-    def _check_counts(self, account: str, order: Order, before: _Before) -> None:
+    def _check_counts(self, account: str, order: Order) -> None:
         limits = self.naive.limits
         of_account = limits.accounts.get(account, limits.account)
         assert self.naive.orders((account, "")) <= of_account.open_orders_max
@@ -479,7 +479,11 @@ class RiskMachine(RuleBasedStateMachine):
     def _check_losses(self, account: str, order: Order) -> None:
         limits = self.naive.limits
         part = limits.accounts.get(account, limits.account)
-        parts = {(account, ""): part, (account, order.strategy): limits.strategy, FIRM: limits.firm}
+        parts: dict[Owner, AccountLimits | StrategyLimits | FirmLimits] = {
+            (account, ""): part,
+            (account, order.strategy): limits.strategy,
+            FIRM: limits.firm,
+        }
         for owner, each in parts.items():
             wealth = self.naive.wealth.get(owner)
             if wealth is not None:
@@ -590,7 +594,7 @@ class RiskMachine(RuleBasedStateMachine):
         """By stops and their exits, as far as orders made it that were not over by then; and by no more than it is."""
         for name in self.scenario.state.accounts:
             protected = self.naive.protected(name)
-            exiting = self.naive._sums(name, lambda order_id: bool(self.naive.exits.get(order_id)))
+            exiting = self.naive.stopping(name)
             for market, held in self.naive.positions(name).items():
                 side: Side = "sell" if held > 0 else "buy"
                 guarded = protected.get(f"{market}/{side}", ZERO)
@@ -646,8 +650,8 @@ class _Before:
         self._open = set(naive.open)
         known = naive.open.get(order_id)
         self.order = None if known is None else msgspec.structs.replace(known)
-        judged = isinstance(event, OrderApproved | OrderHeld | ListApproved | AmendApproved | ReservationAmended)
-        if not judged:
+        if not isinstance(event, OrderApproved | OrderHeld | ListApproved | AmendApproved | ReservationAmended):
+            # Nothing was decided.
             return
         account = event.account
         owners = [FIRM, (account, ""), *((account, strategy) for strategy in STRATEGIES)]
@@ -741,23 +745,30 @@ def _statistics(correlation: Decimal, version: int) -> StatisticsPublished:
     )
 
 
-news_of_money = st.one_of(
-    st.builds(_cost, st.sampled_from(ACCOUNTS), st.sampled_from(STRATEGIES), st.integers(-20, 120).map(D)),
-    st.builds(_statistics, st.sampled_from(["-0.9", "0.5", "0.9"]).map(D), st.integers(1, 3)),
-    st.builds(RebaseEquity, account=st.sampled_from([*ACCOUNTS, ""]), reason=st.just("r"), by=st.just("operator")),
-)
-controls = st.one_of(
-    st.builds(
-        EngageKillSwitch,
-        account=st.sampled_from(ACCOUNTS),
-        reason=st.just("r"),
-        scope=st.sampled_from(["firm", "account", "strategy", "symbol"]),
-        strategy=st.sampled_from(STRATEGIES),
-        symbol=st.sampled_from(SYMBOLS),
-        flatten=st.booleans(),
-    ),
-    st.builds(SetLimits, document=documents(), reason=st.just("r"), by=st.just("operator"), replaces=st.integers(0, 2)),
-)
+def _news_of_money() -> st.SearchStrategy[Event]:
+    return st.one_of(
+        st.builds(_cost, st.sampled_from(ACCOUNTS), st.sampled_from(STRATEGIES), st.integers(-20, 120).map(D)),
+        st.builds(_statistics, st.sampled_from(["-0.9", "0.5", "0.9"]).map(D), st.integers(1, 3)),
+        st.builds(RebaseEquity, account=st.sampled_from([*ACCOUNTS, ""]), reason=st.just("r"), by=st.just("operator")),
+    )
+
+
+def _controls() -> st.SearchStrategy[Event]:
+    return st.one_of(
+        st.builds(
+            EngageKillSwitch,
+            account=st.sampled_from(ACCOUNTS),
+            reason=st.just("r"),
+            scope=st.sampled_from(["firm", "account", "strategy", "symbol"]),
+            strategy=st.sampled_from(STRATEGIES),
+            symbol=st.sampled_from(SYMBOLS),
+            flatten=st.booleans(),
+        ),
+        st.builds(
+            SetLimits, document=documents(), reason=st.just("r"), by=st.just("operator"), replaces=st.integers(0, 2)
+        ),
+    )
+
 
 RiskMachine.TestCase.settings = settings(
     max_examples=EXAMPLES,

@@ -279,3 +279,30 @@ def test_stopped_orders_leave_no_trace_but_their_number() -> None:
         scenario.when(sold(exit.order_id, "1"))
     assert ann(scenario) == Account(exits_made=25)
     assert not any(scenario.state.watched.values())
+
+
+def test_stops_without_number_fire_a_thousand_at_a_time() -> None:
+    many = given()
+    for number in range(1_002):
+        many.given(
+            PositionChanged(
+                order_id=f"{number}-9",
+                account="ann",
+                strategy="s",
+                symbol=SYMBOL,
+                quantity=Decimal(1),
+                price=Decimal(100),
+                position=Decimal(number + 1),
+            ),
+            StopArmed(
+                order_id=f"{number}-9",
+                account="ann",
+                strategy="s",
+                symbol=SYMBOL,
+                side="sell",
+                quantity=Decimal(1),
+                stop_price=Decimal(90),
+            ),
+        )
+    fired = [len([said for said in many.when(CRASH).said if isinstance(said, StopTriggered)]) for _ in range(3)]
+    assert fired == [1_000, 2, 0]

@@ -32,6 +32,8 @@ def upgrade() -> None:
         sa.Column("legs", JSONB, nullable=False),
         sa.Column("code", sa.Text, nullable=False),
         sa.Column("details", JSONB, nullable=False),
+        sa.Column("first", sa.Text, nullable=False),
+        sa.Column("received_at", sa.BigInteger, nullable=False),
         sa.Column("decided_at", sa.BigInteger, nullable=False),
         sa.Column("over_at", sa.BigInteger, nullable=False),
     )
@@ -59,7 +61,7 @@ def upgrade() -> None:
         sa.Column("mode", sa.Text, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
     )
-    op.create_index("lists_by_account", "lists", ["account", "decided_at"])
+    op.create_index("lists_by_account", "lists", ["account", "received_at"])
     op.create_index("controls_by_kind", "controls", ["kind", "at"])
     op.create_index("prevented_matches_by_order", "prevented_matches", ["order_id"])
 
@@ -77,6 +79,7 @@ def _extend_orders() -> None:
         sa.Column("prevented", sa.Numeric, nullable=False),
         sa.Column("triggered", sa.Boolean, nullable=False),
         sa.Column("resized", sa.Boolean, nullable=False),
+        sa.Column("repriced", sa.Boolean, nullable=False),
     ):
         op.add_column("orders", column)
     op.create_index("orders_by_list", "orders", ["list_id"], postgresql_where=sa.text("list_id <> ''"))
