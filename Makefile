@@ -20,8 +20,8 @@ HEADERS = $(and $(shell command -v cc),$(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run up test check fmt unit sim e2e bench coverage mutants compiled test-compiled bench-matching bench-risk \
-	lock clean
+.PHONY: help setup run up test check fmt unit sim e2e bench coverage mutants mutants-risk compiled test-compiled \
+	bench-matching bench-risk lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -68,6 +68,9 @@ coverage: setup  ## which lines and branches the unit and simulation tests reach
 
 mutants: setup  ## plant faults in the matching engine and see whether its tests notice; SEED=n draws others
 	$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED))
+
+mutants-risk: setup  ## take the rules of risk away, one at a time, and see whether its tests notice
+	$(BIN)/python -m tests.risk_mutants
 
 compiled: $(COMPILED)/built  ## the matching engine compiled to C, where there is a compiler
 	@:

@@ -149,7 +149,7 @@ class OrderRow(Row, kw_only=True, frozen=True):
 
 class ListRow(Row, kw_only=True, frozen=True):
     """`legs` are its orders, which name it; there are none before risk has decided on it. `native`: its venue keeps it.
-    `first` is the list that had its client list id before. `over_at` is zero while one of its orders can still trade."""
+    `first` is the list that had its client list id before. `over_at` is zero while one of its orders may trade."""
 
     table: ClassVar[str] = "lists"
     key: ClassVar[tuple[str, ...]] = ("list_id",)

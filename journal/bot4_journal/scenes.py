@@ -101,9 +101,10 @@ class LongStory(Story):
     # Amends
 
     def amend(self) -> None:
-        """A resting order, half filled, grows, and fills."""
+        """A resting order, half filled, grows, and again, and fills."""
         order_id = self._rest()
         sent = self._sent[order_id]
+        self._amend(order_id, sent.order.quantity + Decimal("0.001"), sent.order.price)
         self._amend(order_id, sent.order.quantity * 2, sent.order.price)
         self._fill(order_id, self._leaves(sent))
 

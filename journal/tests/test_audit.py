@@ -177,7 +177,7 @@ def test_the_time_without_a_stop_is_measured_after_an_amend_too() -> None:
     told = LongStory(3)
     told.hold()
     told.amend()
-    [amended] = events_of(told, OrderAmended)
+    amended, *_ = events_of(told, OrderAmended)
     assert traded_before(told, amended.order_id, -1).unprotected_order == amended.order_id
 
 
@@ -570,7 +570,7 @@ FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
     (lambda told: told.remove(AmendRejected), {"amend", "feed"}),
     (lambda told: told.repeat(AmendRejected), {"amend"}),
     (amended_at_will, {"amend"}),
-    (lambda told: told.remove(OrderAmended), {"feed", "fill"}),
+    (lambda told: told.remove(OrderAmended), {"feed", "amend"}),
     (lambda told: told.alter(OrderAmended, leaves=Decimal(9)), {"fill", "venue_told"}),
     (
         lambda told: told.remove(ReservationAmended, lambda settled: bool(settled.code)),
@@ -622,6 +622,34 @@ def test_a_client_order_id_may_come_back_when_its_window_is_over() -> None:
     for record in told.journal():
         auditor.hear(record)
     assert auditor.report().clean
+
+
+@pytest.mark.parametrize(("reduces", "found"), [(False, {"self_trade"}), (True, set[str]())])
+def test_only_what_reduces_may_lose_less_than_all_of_it_and_be_refused(reduces: bool, found: set[str]) -> None:
+    told = LongStory(2)
+    told.trade(["refused"])
+    decision, index, refused = told.find(OrderRefused)
+    order = replace(refused.order, reduce_only=reduces)
+    told.alter(PlaceOrder, order=order)
+    decision.events[index] = replace(refused, order=order, code="SELF_TRADE")
+    decision.events.insert(index, met(refused, LITTLE))
+    assert rules(told) == found
+
+
+def met(refused: OrderRefused, quantity: Decimal) -> SelfTradePrevented:
+    """An order loses so much to another one of its owner, which loses nothing."""
+    return SelfTradePrevented(
+        order_id=refused.order_id,
+        account=refused.account,
+        resting_id="another",
+        resting_account=refused.account,
+        symbol=refused.order.symbol,
+        mode="cancel_new",
+        quantity=quantity,
+        resting_quantity=Decimal(0),
+        price=Decimal(1),
+        at=refused.at,
+    )
 
 
 @settings(max_examples=60, deadline=None)

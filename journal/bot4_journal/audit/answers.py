@@ -204,9 +204,12 @@ class AnswerRules:
     def _check_refused(self, id: EventId, event: OrderRefused, asked: PlaceOrder | ReplaceOrder) -> None:
         if event.order != asked.order:
             self._findings.add("asked", id, f"{event.order} was {asked.order} when asked for")
-        prevented = self._prevented[event.order_id]
-        if event.code == "SELF_TRADE" and prevented != asked.order.quantity and not self._scales(event.account):
-            self._findings.add("self_trade", id, f"{event.order_id} lost {prevented} of {asked.order.quantity}")
+        if event.code != "SELF_TRADE":
+            return
+        prevented, quantity = self._prevented[event.order_id], asked.order.quantity
+        smaller = ZERO < prevented < quantity and self._may_shrink(event.account, asked.order)
+        if prevented != quantity and not smaller:
+            self._findings.add("self_trade", id, f"{event.order_id} lost {prevented} of {quantity}")
 
     def _check_approved(self, id: EventId, event: OrderApproved | OrderHeld, asked: Order) -> None:
         order, prevented = event.order, self._prevented[event.order_id]
@@ -221,11 +224,9 @@ class AnswerRules:
         if key in self._live:
             self._findings.add("taken", id, f"{key} of {event.order_id} is that of the open order {self._live[key]}")
 
-    def _scales(self, account: str) -> bool:
-        return self._controls.scales(account)
-
     def _may_shrink(self, account: str, order: Order) -> bool:
-        return order.reduce_only or self._scales(account)
+        """To the position that it reduces, or to what goes with it."""
+        return order.reduce_only or self._controls.scales(account)
 
     def _check_gate(self, id: EventId, order_id: str) -> None:
         verdict = self._verdicts.get(order_id)

@@ -91,6 +91,7 @@ TAKEN_AS: dict[type[Event], dict[type[Event], tuple[str, ...]]] = {
 TAKEN: tuple[type[Event], ...] = (FillQuarantined, *{kind for kinds in TAKEN_AS.values() for kind in kinds})
 
 Number = tuple[str, int]  # session, number in it
+Terms = tuple[Decimal, Decimal | None]  # total and price
 
 
 @dataclass(slots=True)
@@ -117,8 +118,8 @@ class VenueRules:
         self._findings = findings
         self._sent: dict[str, OrderSent] = {}
         self._lists: dict[str, ListSent] = {}
-        # The newest amend sent of each order.
-        self._amends: dict[str, AmendSent] = {}
+        # The amends sent of each order, by what they ask for: the venue's stream may be heard long after.
+        self._amends: dict[str, dict[Terms, AmendSent]] = defaultdict(dict)
         self._live: dict[str, _Live] = {}
         self._sides: dict[tuple[str, str], tuple[VenueTraded, Side]] = {}
         self._last: dict[str, int] = defaultdict(int)
@@ -132,7 +133,7 @@ class VenueRules:
             case ListSent():
                 self._lists[event.list_id] = event
             case AmendSent():
-                self._amends[event.child_id] = event
+                self._amends[event.child_id][event.quantity, event.price] = event
             case VenueOrderEntered():
                 self._order_entered(id, event)
             case VenueListEntered():
@@ -190,10 +191,10 @@ class VenueRules:
             self._findings.add("venue_order", id, f"{event.list_id} is taken up after {sent.expires_at}")
 
     def _amend_entered(self, id: EventId, event: VenueAmendEntered) -> None:
-        sent = self._amends.get(event.child_id)
-        said = event.account, event.quantity, event.price
-        if sent is None or said != (sent.account, sent.quantity, sent.price):
-            self._findings.add("venue_order", id, f"{event} was sent as {sent}")
+        amends = self._amends.get(event.child_id, {})
+        sent = amends.get((event.quantity, event.price))
+        if sent is None or event.account != sent.account:
+            self._findings.add("venue_order", id, f"{event} was sent as {list(amends.values())}")
         elif _is_late(event.at, sent):
             self._findings.add("venue_order", id, f"the amend of {event.child_id} comes after {sent.expires_at}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,18 +25,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bot4_cli import starting
+from bot4_cli.drills.commands import drill_commands
 from bot4_cli.running import HERE, Run, naming, read, statuses
 from bot4_cli.terminal import AsJson, Data, console, group, meanwhile
 from bot4_cli.trouble import FOUND, Trouble
 from bot4_cli.venue import venue_commands
+from bot4_common.messages.terms import Scope
 
 if TYPE_CHECKING:
     from bot4_cli.client import Client
+    from bot4_common.messages.limits import LimitsDocument
+    from bot4_gateway.control_answers import KillSwitchAnswer
 
 STOPPING = "Stopping: gateway first, broker last"
 
 commands = group()
-order_commands, journal_commands, projection_commands, drill_commands = group(), group(), group(), group()
+order_commands, journal_commands, projection_commands = group(), group(), group()
 commands.add_typer(order_commands, name="order", help="Place, cancel and list orders.")
 commands.add_typer(journal_commands, name="journal", help="Read the journal, check it, replay it.")
 commands.add_typer(projection_commands, name="projections", help="The tables in PostgreSQL.")
@@ -44,6 +49,10 @@ commands.add_typer(venue_commands, name="venue", help="The simulated venue: its 
 
 MarketKind = Literal["tape", "agents", "replay"]
 Account = Annotated[str, typer.Option(help="Whose orders: `demo`, `strategies` or `drill`.")]
+ScopeNamed = Annotated[
+    Scope | None,
+    typer.Option(help="What it is about. By default the account, or the strategy or the symbol that is named."),
+]
 
 
 @commands.callback()
@@ -207,8 +216,139 @@ def audit(data: Data = HERE, as_json: AsJson = False) -> None:
         console.print(f"[bold green]Every invariant holds[/]: {events:,} events in {report.frames:,} frames")
         pending = ", ".join(f"{count} {what}" for what, count in report.pending.items() if count)
         console.print(f"Still under way: {pending or 'nothing'}")
+        console.print(tables.unprotected(report.unprotected_ns_max, report.unprotected_order), highlight=False)
     if findings:
         raise typer.Exit(FOUND)
+
+
+@commands.command()
+def kill(
+    reason: Annotated[str, typer.Argument(help="Why; it is journaled.")],
+    scope: ScopeNamed = None,
+    strategy: Annotated[str, typer.Option(help="The account's strategy to stop.")] = "",
+    symbol: Annotated[str, typer.Option(help="The symbol to stop, for everybody.")] = "",
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close what is held there as well.")] = False,
+    account: Account = "demo",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Engage a kill switch: no new orders there, and the open ones are cancelled.
+
+    Exit code 1: it was refused, or risk has not confirmed it yet.
+
+    Example: `bot4 kill --scope firm "the feed is wrong"`, or `bot4 kill --symbol BTC-USDT --flatten enough`
+    """
+    from bot4_gateway.control_requests import KillSwitchRequest
+
+    scope = scope or _scope(strategy, symbol)
+    client, holder = _holder(data, scope, account)
+    asked = KillSwitchRequest(
+        reason=reason, scope=scope, account=holder, strategy=strategy, symbol=symbol, flatten=flatten
+    )
+    _show_switch(client.kill(asked), True, as_json)
+
+
+@commands.command()
+def unkill(
+    reason: Annotated[str, typer.Argument(help="Why; it is journaled.")],
+    scope: ScopeNamed = None,
+    strategy: Annotated[str, typer.Option(help="The account's strategy.")] = "",
+    symbol: Annotated[str, typer.Option(help="The symbol.")] = "",
+    account: Account = "demo",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Reset a kill switch, with the folder's second key. What it cancelled stays cancelled.
+
+    Exit code 1: it was refused, or risk has not confirmed it yet.
+
+    Example: `bot4 unkill --scope firm "the feed is right again"`
+    """
+    from bot4_gateway.control_requests import ResetRequest
+
+    scope = scope or _scope(strategy, symbol)
+    client, holder = _holder(data, scope, account)
+    asked = ResetRequest(reason=reason, scope=scope, account=holder, strategy=strategy, symbol=symbol)
+    _show_switch(client.unkill(asked, read(data).second_key), False, as_json)
+
+
+@commands.command()
+def limits(
+    file: Annotated[Path | None, typer.Argument(help="The new limits, as TOML.", exists=True, dir_okay=False)] = None,
+    reason: Annotated[str, typer.Option(help="Why they are set; it is journaled.")] = "set on the command line",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the limits in force, as TOML, or set them from a file.
+
+    Exit code 1: they were refused, or risk has not confirmed them yet.
+
+    Example: `bot4 limits > limits.toml`, edit it, and `bot4 limits limits.toml --reason "less of everything"`
+    """
+    operator = _operator(data)
+    from bot4_common.limits import to_toml, written
+
+    wanted = None if file is None else _limits(file)
+    known = operator.limits() if wanted is None else operator.set_limits(to_toml(wanted), reason)
+    if as_json:
+        print(json.dumps({**msgspec.to_builtins(known), "document": written(known.document)}, indent=2))
+    else:
+        since = f" from {known.effective_at} on" if known.effective_at else ""
+        print(f"# version {known.version}{since}, by {known.source}: {known.reason}".rstrip(": "))
+        print(to_toml(known.document), end="")
+    if wanted is not None and known.document != wanted:
+        raise typer.Exit(FOUND)
+
+
+@commands.command()
+def gate(
+    state: Annotated[Literal["on", "off"] | None, typer.Argument(help="Shown, if it is not said.")] = None,
+    reason: Annotated[str, typer.Argument(help="Why; it is journaled.")] = "",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Turn the gate on or off: while it is on, orders that no recorded signal caused are refused.
+
+    Exit code 1: it was refused, or risk has not confirmed it yet.
+
+    Example: `bot4 gate on "strategies only from here on"`
+    """
+    operator = _operator(data)
+    from bot4_cli import tables
+    from bot4_gateway.control_requests import GateRequest
+
+    wanted = None if state is None else GateRequest(enabled=state == "on", reason=reason)
+    known = operator.gate() if wanted is None else operator.set_gate(wanted)
+    _show(known, tables.gate(known), as_json)
+    if wanted is not None and known.enabled != wanted.enabled:
+        raise typer.Exit(FOUND)
+
+
+@commands.command()
+def keys(
+    shell: Annotated[bool, typer.Option("--shell", help="As variables of a shell, with the URL.")] = False,
+    account: Account = "demo",
+    data: Data = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the keys of a system, and what each is for. Whoever has them may do it.
+
+    Example: `bot4 keys`, or `eval "$(bot4 keys --shell)"` and then `curl $URL/v1/orders -H "X-API-Key: $KEY"`
+    """
+    run = read(data)
+    if shell:
+        known = {"URL": run.url, "KEY": run.api_keys[account], "OPERATOR_KEY": run.operator_key}
+        known |= {"SECOND_KEY": run.second_key, "OVERRIDE_KEY": run.override_key}
+        for name, value in known.items():
+            print(f"{name}={shlex.quote(value)}")
+        return
+    from bot4_cli import tables
+
+    further = {"operator": run.operator_key, "second": run.second_key, "override": run.override_key}
+    if as_json:
+        print(json.dumps({"accounts": run.api_keys, **further}, indent=2))
+    else:
+        console.print(tables.keys(run))
 
 
 @order_commands.command("place")
@@ -439,6 +579,42 @@ def _client(data: Path, account: str) -> Client:
     if account not in run.api_keys:
         raise Trouble(f"there is no account {account}: choose one of {', '.join(run.api_keys)}")
     return Client(run.url, run.api_keys[account])
+
+
+def _operator(data: Path) -> Client:
+    run = read(data)
+    from bot4_cli.client import Client
+
+    return Client(run.url, run.operator_key)
+
+
+def _limits(file: Path) -> LimitsDocument:
+    from bot4_common.limits import from_toml
+
+    try:
+        return from_toml(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Trouble(f"{file}: {error}") from None
+
+
+def _scope(strategy: str, symbol: str) -> Scope:
+    """The scope that is meant by what is named."""
+    return "strategy" if strategy else "symbol" if symbol else "account"
+
+
+def _holder(data: Path, scope: Scope, account: str) -> tuple[Client, str]:
+    """Who speaks of a kill switch of this scope, and whose account it is of, if any's."""
+    if scope in ("account", "strategy"):
+        return _client(data, account), account
+    return _operator(data), ""
+
+
+def _show_switch(switch: KillSwitchAnswer, wanted: bool, as_json: bool) -> None:
+    from bot4_cli import tables
+
+    _show(switch, tables.kill_switches([switch]), as_json)
+    if switch.engaged != wanted:
+        raise typer.Exit(FOUND)
 
 
 def _several(data: Path) -> bool:

@@ -18,6 +18,8 @@ from bot4_gateway.answers import (
     ResultAnswer,
     ResultsAnswer,
 )
+from bot4_gateway.control_answers import GateAnswer, KillSwitchAnswer, LimitsAnswer
+from bot4_gateway.control_requests import GateRequest, KillSwitchRequest, ResetRequest
 
 # Beyond the two seconds after which the gateway says how things stand.
 TIMEOUT_S = 5.0
@@ -26,7 +28,7 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 
 class Client:
-    """One account's. Every method raises `Trouble` when it is refused or nobody answers."""
+    """One account's, or an operator's. Every method raises `Trouble` when it is refused or nobody answers."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url
@@ -49,11 +51,37 @@ class Client:
     def pnl(self) -> list[ResultAnswer]:
         return self._call("GET", "/v1/pnl", ResultsAnswer).pnl
 
+    def kill(self, wanted: KillSwitchRequest) -> KillSwitchAnswer:
+        return self._call("POST", "/v1/kill-switch", KillSwitchAnswer, body=msgspec.json.encode(wanted))
+
+    def unkill(self, wanted: ResetRequest, second_key: str) -> KillSwitchAnswer:
+        body, headers = msgspec.json.encode(wanted), {"X-Second-Key": second_key}
+        return self._call("DELETE", "/v1/kill-switch", KillSwitchAnswer, body=body, headers=headers)
+
+    def limits(self) -> LimitsAnswer:
+        return self._call("GET", "/v1/limits", LimitsAnswer)
+
+    def set_limits(self, toml: str, reason: str) -> LimitsAnswer:
+        headers = {"Content-Type": "application/toml"}
+        return self._call("PUT", "/v1/limits", LimitsAnswer, {"reason": reason}, toml.encode(), headers)
+
+    def gate(self) -> GateAnswer:
+        return self._call("GET", "/v1/gate", GateAnswer)
+
+    def set_gate(self, wanted: GateRequest) -> GateAnswer:
+        return self._call("PUT", "/v1/gate", GateAnswer, body=msgspec.json.encode(wanted))
+
     def _call(
-        self, method: str, path: str, kind: type[A], asked: dict[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        kind: type[A],
+        asked: dict[str, str] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> A:
         try:
-            response = self._http.request(method, path, params=asked, content=body)
+            response = self._http.request(method, path, params=asked, content=body, headers=headers)
         except httpx.TransportError as error:
             raise Trouble(f"the gateway at {self._url} does not answer: {error}") from None
         if response.is_success:

@@ -134,6 +134,7 @@ async def demonstrate(data: Path, console: Console) -> bool:
         "positions and money the sum of the fills, no frame missing or altered."
     )
     console.print(tables.outcome(outcome))
+    console.print(tables.unprotected(outcome.unprotected_ns_max, outcome.unprotected_order), highlight=False)
     if outcome.passed:
         console.print(f"[bold green]Every invariant holds[/] in {outcome.audited_frames:,} frames.")
         console.print(

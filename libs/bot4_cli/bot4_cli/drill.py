@@ -52,6 +52,9 @@ class Outcome(msgspec.Struct, kw_only=True):
     repeats: int
     wrong: list[str]
     audited_frames: int
+    # As the audit's report has it, of the whole journal.
+    unprotected_ns_max: int
+    unprotected_order: str
     findings: list[Finding]
     passed: bool
 
@@ -96,6 +99,8 @@ async def drill(data: Path, names: list[str], times: int, rate: float, say: Call
         repeats=len(repeats),
         wrong=wrong,
         audited_frames=audited.report.frames,
+        unprotected_ns_max=audited.report.unprotected_ns_max,
+        unprotected_order=audited.report.unprotected_order,
         findings=audited.findings,
         passed=in_time and not wrong and not audited.findings and orders.accepted > 0,
     )
@@ -121,17 +126,13 @@ def in_bound(seconds: float | None) -> bool:
 async def kill(data: Path, names: list[str], sent: list[Sent]) -> Kill:
     """Kills the processes at one moment; returns when all are ready and an order was answered, or after `GIVE_UP_S`."""
     run = read(data)
-    pids = {name: run.service(name).pid for name in names}
     answered_before = len(sent)
     killed_at = time.perf_counter()
-    for pid in pids.values():
-        if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    pids = strike(run, names)
     ready_at = order_at = None
     while (ready_at is None or order_at is None) and time.perf_counter() < killed_at + GIVE_UP_S:
         await asyncio.sleep(LOOK_S)
-        if ready_at is None and await asyncio.to_thread(_is_back, running(data), pids):
+        if ready_at is None and await asyncio.to_thread(is_back, running(data), pids):
             ready_at = time.perf_counter()
         if order_at is None:
             since = [each.answered_at for each in sent[answered_before:] if is_whole(each, killed_at)]
@@ -143,12 +144,22 @@ async def kill(data: Path, names: list[str], sent: list[Sent]) -> Kill:
     )
 
 
+def strike(run: Run, names: list[str]) -> dict[str, int | None]:
+    """SIGKILLs these processes at one moment; gives the pids that they had."""
+    pids = {name: run.service(name).pid for name in names}
+    for pid in pids.values():
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    return pids
+
+
 def is_whole(sent: Sent, since: float) -> bool:
     """Whether the order went all the way to the venue, with nothing of it before the kill."""
     return sent.first_at > since and sent.status in ("open", "partially_filled", "filled", "expired", "cancelled")
 
 
-def _is_back(run: Run | None, pids: dict[str, int | None]) -> bool:
+def is_back(run: Run | None, pids: dict[str, int | None]) -> bool:
     """All are ready, and those that were killed are other processes."""
     return (
         run is not None

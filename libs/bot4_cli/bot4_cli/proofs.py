@@ -18,6 +18,7 @@ from bot4_common.decider import Decider
 from bot4_common.log import ChainBroken, Record
 from bot4_common.messages.frame import AnyEvent, decode_frame
 from bot4_common.messages.gateway import PlaceOrder
+from bot4_common.messages.limits import LimitsDocument
 from bot4_common.messages.terms import EventId
 from bot4_common.nats_log import NatsLog, connect
 from bot4_common.orders import order_id_of
@@ -38,7 +39,6 @@ from bot4_journal.postgres_store import PostgresStore
 from bot4_journal.rebuild import rebuild
 from bot4_journal.replay import Replay, Replayed, check_snapshots
 from bot4_risk.__main__ import service as risk
-from bot4_risk.limits import Limits
 
 # The server answers at once; one that was killed is back within a second.
 CONNECT_S = 10.0
@@ -74,7 +74,7 @@ def services(run: Run) -> list[Service[Any]]:
     venues = load_venues(Settings(venues=",".join(run.venues), venue_definitions=run.venue_definitions))
     simulated = [venue(definition, listed, {}, Line(1, PERFECT)) for definition in venues.values()]
     return [
-        risk(Limits(), list(listed), list(venues)),
+        risk(LimitsDocument(), listed, venues),
         execution(list(venues)),
         *map(exchange_simulator, simulated),
         cost_model(schedules(venues.values())),

@@ -33,7 +33,8 @@ class Process(msgspec.Struct, kw_only=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """What one needs to know to use a running system. The keys are by account."""
+    """What one needs to know to use a running system. `api_keys` are by account; the others are what more it takes to
+    act for the firm, to reset a kill switch and to pass the gate, empty in a system of before there were such keys."""
 
     supervisor: int
     url: str
@@ -45,6 +46,9 @@ class Run(msgspec.Struct, kw_only=True):
     # The default venue first; and the file of definitions besides those that come with bot4.
     venues: tuple[str, ...] = (FIRST_VENUE,)
     venue_definitions: str | None = None
+    operator_key: str = ""
+    second_key: str = ""
+    override_key: str = ""
 
     @property
     def api_key(self) -> str:

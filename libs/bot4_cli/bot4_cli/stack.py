@@ -24,6 +24,7 @@ from bot4_common.settings import Settings
 from bot4_common.venues import parse
 from bot4_exchange_simulator.engine.profile import shipped
 from bot4_exchange_simulator.faults import PROFILES as LINES
+from bot4_gateway.keys import hashed
 
 # The services by name, and the package each runs from. What comes first is started first and stopped last.
 SERVICES = {
@@ -42,6 +43,8 @@ POSTGRES = "postgres"
 # Who trades: the user, the strategies of the demonstration, the load of drills. Each has its own account, because what
 # is held in one account adds up: a strategy could not sell what the user has sold.
 ACCOUNTS = ("demo", "strategies", "drill")
+# Who acts for the firm: whoever may read the folder.
+OPERATOR = "operator"
 
 # Below the ranges from which Linux and macOS number outgoing connections. One of those could otherwise take the port
 # of a service that is just restarting, or, trying to reach it, connect to itself.
@@ -49,11 +52,17 @@ PORTS = range(20_000, 32_000)
 
 
 class Secrets(msgspec.Struct, kw_only=True):
-    """Made once per folder. `api_keys` by account."""
+    """Made once per folder. `api_keys` by account. The gateway is told the hashes alone of the second key, which resets
+    kill switches, and of the override key, which passes the gate. A folder of before these were made has none yet."""
 
     api_keys: dict[str, str]
     broker_token: str
     database_password: str
+    operator_key: str = ""
+    second_key: str = ""
+    second_key_hash: str = ""
+    override_key: str = ""
+    override_key_hash: str = ""
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -162,14 +171,30 @@ def free_ports(count: int) -> list[int]:
 def kept_secrets(data: Path) -> Secrets:
     path = data / "secrets.json"
     if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=Secrets)
-    made = Secrets(
-        api_keys={account: secrets.token_hex(16) for account in ACCOUNTS},
-        broker_token=secrets.token_hex(16),
-        database_password=secrets.token_hex(16),
-    )
+        kept = msgspec.json.decode(path.read_bytes(), type=Secrets)
+        if kept.operator_key:
+            return kept
+    else:
+        kept = Secrets(
+            api_keys={account: secrets.token_hex(16) for account in ACCOUNTS},
+            broker_token=secrets.token_hex(16),
+            database_password=secrets.token_hex(16),
+        )
+    made = _with_further_keys(kept)
     write_private(path, msgspec.json.format(msgspec.json.encode(made), indent=2))
     return made
+
+
+def _with_further_keys(kept: Secrets) -> Secrets:
+    second, override = secrets.token_hex(16), secrets.token_hex(16)
+    return msgspec.structs.replace(
+        kept,
+        operator_key=secrets.token_hex(16),
+        second_key=second,
+        second_key_hash=hashed(second),
+        override_key=override,
+        override_key_hash=hashed(override),
+    )
 
 
 def kept_definitions(data: Path, given: Path | None) -> Path | None:
@@ -236,6 +261,9 @@ def begun(plan: Plan, started: list[Program]) -> Run:
         supervisor=os.getpid(),
         url=plan.url,
         api_keys=plan.secrets.api_keys,
+        operator_key=plan.secrets.operator_key,
+        second_key=plan.secrets.second_key,
+        override_key=plan.secrets.override_key,
         nats_url=plan.nats_url,
         database_url=plan.database_url,
         archive_dir=plan.archive_dir,
@@ -297,8 +325,7 @@ def _common(plan: Plan, name: str) -> dict[str, str]:
 def _own(plan: Plan, name: str) -> dict[str, str]:
     match name:
         case "gateway":
-            keys = ",".join(f"{account}:{key}" for account, key in plan.secrets.api_keys.items())
-            return {"BOT4_HTTP_PORT": str(plan.ports[name]), "BOT4_API_KEYS": keys}
+            return {"BOT4_HTTP_PORT": str(plan.ports[name]), **_keys(plan.secrets)}
         case "journal":
             return {"BOT4_DATABASE_URL": plan.database_url, "BOT4_ARCHIVE_DIR": plan.archive_dir}
         case _ if name in simulators(plan.venues):
@@ -308,6 +335,15 @@ def _own(plan: Plan, name: str) -> dict[str, str]:
             market["BOT4_VENUE"] = simulators(plan.venues)[name]
             return {**market, "BOT4_FAULTS": str(plan.faults).lower(), **tape, **figures}
     return {}
+
+
+def _keys(known: Secrets) -> dict[str, str]:
+    return {
+        "BOT4_API_KEYS": ",".join(f"{account}:{key}" for account, key in known.api_keys.items()),
+        "BOT4_OPERATOR_KEYS": f"{OPERATOR}:{known.operator_key}",
+        "BOT4_SECOND_KEY_HASH": known.second_key_hash,
+        "BOT4_OVERRIDE_KEY_HASH": known.override_key_hash,
+    }
 
 
 def launched(program_command: list[str], owner: str, stop: signal.Signals) -> list[str]:

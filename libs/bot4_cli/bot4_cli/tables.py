@@ -11,16 +11,18 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bot4_cli.running import Status
+from bot4_cli.running import Run, Status
 from bot4_cli.statistics import percentile
 from bot4_common.messages.frame import decode_frame
 
 if TYPE_CHECKING:
     from bot4_cli.drill import Kill, Outcome
+    from bot4_cli.drills import ground
     from bot4_common.log import Record
     from bot4_common.messages.frame import AnyEvent
     from bot4_common.messages.terms import EventId
     from bot4_gateway.answers import FillAnswer, OrderAnswer, ResultAnswer
+    from bot4_gateway.control_answers import GateAnswer, KillSwitchAnswer
     from bot4_journal.audit import Finding
     from bot4_journal.replay import Replayed
     from bot4_journal.score import Score, Times
@@ -108,6 +110,32 @@ def results(listed: Iterable[ResultAnswer]) -> Table:
     return shown
 
 
+def kill_switches(listed: Iterable[KillSwitchAnswer]) -> Table:
+    shown = table("scope", "of", "state", "reason", "by")
+    for each in listed:
+        state = ("engaged, flattens" if each.flatten else "engaged", "red") if each.engaged else ("reset", "green")
+        name = " ".join(part for part in (each.account, each.strategy, each.symbol) if part)
+        _add(shown, each.scope, name, Text(*state), each.reason, each.by)
+    return shown
+
+
+def gate(known: GateAnswer) -> Table:
+    shown = table("gate", "reason", "by")
+    state = ("on: orders need a signal", "green") if known.enabled else ("off", "yellow")
+    _add(shown, Text(*state), known.reason, known.by)
+    return shown
+
+
+def keys(run: Run) -> Table:
+    shown = table("key", "for", "sent as")
+    for account, key in run.api_keys.items():
+        _add(shown, key, f"trading as {account}", "X-API-Key")
+    _add(shown, run.operator_key, "the firm: limits, gate, any kill switch", "X-API-Key")
+    _add(shown, run.second_key, "resetting a kill switch, besides", "X-Second-Key")
+    _add(shown, run.override_key, "an order without a signal, besides", "X-Override-Key")
+    return shown
+
+
 def latencies(seconds: Sequence[float]) -> Table:
     milliseconds = sorted(each * 1_000 for each in seconds)
     shown = table("orders", "p50", "p90", "p99", "longest", numbers=True)
@@ -150,10 +178,35 @@ def outcome(drilled: Outcome) -> Table:
     _add(shown, "forgotten, done twice, or another when asked again", _count(len(drilled.wrong)))
     for wrong in drilled.wrong[:WRONG_SHOWN]:
         _add(shown, "", wrong)
-    _add(shown, "findings of the audit", _count(len(drilled.findings)))
-    for finding in drilled.findings[:WRONG_SHOWN]:
-        _add(shown, finding.rule, f"{finding.where}: {finding.what}")
+    _add_findings(shown, drilled.findings)
     return shown
+
+
+def drilled(outcome: ground.Outcome) -> Table:
+    """Every figure of a drill by its name, which says its unit; then what is wrong."""
+    shown = table(outcome.drill, "", numbers=True)
+    for name in outcome.figures.__struct_fields__:
+        figure = getattr(outcome.figures, name)
+        text = "" if figure is None else f"{figure:,.2f}" if isinstance(figure, float) else f"{figure:,}"
+        _add(shown, name.replace("_", " "), text)
+    _add(shown, "wrong", _count(len(outcome.wrong)))
+    for wrong in outcome.wrong[:WRONG_SHOWN]:
+        _add(shown, "", wrong)
+    _add_findings(shown, outcome.findings)
+    return shown
+
+
+def unprotected(longest_ns: int, order_id: str) -> str:
+    """How long a position was without its stop, at most: from the trade until risk had armed it."""
+    if not order_id:
+        return "No position was ever opened that needs a stop."
+    return f"The longest that a position was without its stop: {longest_ns / 1e6:,.1f} ms (order {order_id})."
+
+
+def _add_findings(shown: Table, listed: Sequence[Finding]) -> None:
+    _add(shown, "findings of the audit", _count(len(listed)))
+    for finding in listed[:WRONG_SHOWN]:
+        _add(shown, finding.rule, f"{finding.where}: {finding.what}")
 
 
 def _count(wrong: int) -> Text:

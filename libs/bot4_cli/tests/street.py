@@ -61,7 +61,9 @@ def order_answer(order_id: str, status: str = "filled", client_order_id: str = "
         "symbol": "BTC-USDT", "side": "buy", "type": "market", "quantity": "1", "price": None, "time_in_force": "ioc",
         "post_only": False, "reduce_only": False, "stop_loss": None, "venue": "sim", "filled": "1", "leaves": "0",
         "average_price": "1", "code": "", "details": {}, "received_at": 1, "decided_at": 1, "acknowledged_at": 1,
-        "over_at": 1, "duplicate": False,
+        "over_at": 1, "duplicate": False, "list_id": "", "stop_price": None, "activation_price": None, "trail_bps": 0,
+        "display_quantity": None, "expire_at": 0, "self_trade_prevention": "", "signal": "", "triggered": False,
+        "prevented": "0",
     }  # fmt: skip
     return msgspec.json.encode(msgspec.convert(fields, OrderAnswer))
 

@@ -4,7 +4,9 @@ import socket
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
+from argon2 import PasswordHasher
 
 from bot4_cli import stack
 from bot4_cli.stack import Plan, free_ports, is_free, planned, programs
@@ -43,7 +45,18 @@ def test_the_gateway_listens_where_it_was_asked_to_and_knows_the_keys(plan: Plan
     keys = ",".join(f"{account}:{key}" for account, key in plan.secrets.api_keys.items())
     assert gateway.environment["BOT4_HTTP_PORT"] == str(plan.ports["gateway"])
     assert gateway.environment["BOT4_API_KEYS"] == keys
+    assert gateway.environment["BOT4_OPERATOR_KEYS"] == f"operator:{plan.secrets.operator_key}"
     assert gateway.probe == f"{plan.url}/readyz"
+
+
+def test_the_gateway_is_told_of_the_further_keys_only_what_verifies_them(plan: Plan) -> None:
+    environment = programs(plan)[-1].environment
+    for key, setting in (
+        (plan.secrets.second_key, "BOT4_SECOND_KEY_HASH"),
+        (plan.secrets.override_key, "BOT4_OVERRIDE_KEY_HASH"),
+    ):
+        assert PasswordHasher().verify(environment[setting], key)
+        assert not any(key in told for told in environment.values())
 
 
 def test_only_the_venue_knows_seed_tape_and_faults(tmp_path: Path) -> None:
@@ -70,6 +83,16 @@ def test_secrets_are_made_once_per_folder_and_kept_to_the_owner(tmp_path: Path) 
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
     assert list(made.api_keys) == ["demo", "strategies", "drill"]
     assert len({*made.api_keys.values(), made.broker_token, made.database_password}) == 5
+    assert len({made.operator_key, made.second_key, made.override_key, *made.api_keys.values()}) == 6
+
+
+def test_a_folder_of_before_there_were_further_keys_gets_them(tmp_path: Path) -> None:
+    old = {"api_keys": {"demo": "1"}, "broker_token": "2", "database_password": "3"}
+    (tmp_path / "secrets.json").write_bytes(msgspec.json.encode(old))
+    made = stack.kept_secrets(tmp_path)
+    assert (made.api_keys, made.broker_token, made.database_password) == ({"demo": "1"}, "2", "3")
+    assert made.operator_key and made.second_key and made.override_key
+    assert stack.kept_secrets(tmp_path) == made
 
 
 def test_two_folders_have_different_secrets(tmp_path: Path) -> None:

@@ -332,6 +332,8 @@ def _cancel(moment: Moment, command: CancelOrder) -> None:
     open_order = moment.state.account(name).open_orders.get(order_id)
     if open_order is None:
         moment.emit(CancelRefused(order_id=order_id, account=name, code="ORDER_IS_OVER", details={}))
+    elif order_id in moment.state.account(name).exits:
+        moment.emit(CancelRefused(order_id=order_id, account=name, code="CLOSES_A_POSITION", details={}))
     elif (contingent := lists.list_of(moment.state.account(name), order_id)) is not None and not contingent.native:
         list_id = open_order.list_id
         actions = lists.follow(moment, name, order_id, contingency.CancelWished())

@@ -48,7 +48,7 @@ from bot4_risk.placing import (
     with_prevention,
     without_self_trades,
 )
-from bot4_risk.state import Moment
+from bot4_risk.state import FIRED_MAX, Moment
 from bot4_risk.switches import engaged_for
 
 # Kinds whose first order is a parent.
@@ -92,7 +92,6 @@ def place_list(moment: Moment, list_id: str, command: PlaceList) -> None:
         )
         for number, leg in enumerate(legs)
     ]
-    legs = _alike(command.list.kind, legs)
     native = _is_native(moment, orders)
     moment.emit(
         ListApproved(
@@ -222,12 +221,16 @@ def _turn_away(moment: Moment, name: str, order_id: str, open_order: OpenOrder, 
 
 def watch_triggers(moment: Moment, quote: Quote) -> None:
     """Fires the orders held back whose trigger the market has reached."""
+    fired = 0
     for name, order_id, open_order in moment.state.triggers(market_of(quote)):
         held = open_order.held
         if held is None or not held.armed or held.triggered or held.replaces:
             continue
         if not contingency.reached(open_order.order, quote.bid, quote.ask):
             continue
+        fired += 1
+        if fired > FIRED_MAX:
+            return
         actions = follow(moment, name, order_id, contingency.Triggered())
         moment.emit(HeldOrderTriggered(order_id=order_id, account=name, bid=quote.bid, ask=quote.ask, at=moment.now))
         if open_order.list_id:
@@ -375,16 +378,6 @@ def _leg_as_approved(account: Account, kind: str, number: int, order: Order, ope
     if place_of(kind, number) and not opening:
         return replace(order, reduce_only=True)
     return as_approved(account, order, opening)
-
-
-def _alike(kind: str, legs: list[Leg]) -> list[Leg]:
-    """Alternatives are reserved once, and so all of them only reduce, or none."""
-    alternatives = groups_of(kind, len(legs))
-    reduces = any(leg.order.reduce_only for leg, grouped in zip(legs, alternatives, strict=True) if grouped)
-    return [
-        replace(leg, order=replace(leg.order, reduce_only=True)) if grouped and reduces else leg
-        for leg, grouped in zip(legs, alternatives, strict=True)
-    ]
 
 
 def _is_native(moment: Moment, orders: list[Order]) -> bool:

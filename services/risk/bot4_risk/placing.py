@@ -299,7 +299,9 @@ def with_prevention(document: LimitsDocument, account: str, order: Order) -> Ord
 
 
 def prevention_of(document: LimitsDocument, account: str, order: Order) -> Prevention:
-    return order.self_trade_prevention or of_account(document, account).self_trade_prevention
+    """The order's own mode, or that of its account, which no order turns off."""
+    asked = order.self_trade_prevention
+    return asked if asked and asked != "none" else of_account(document, account).self_trade_prevention
 
 
 def without_self_trades(moment: Moment, order_id: str, name: str, order: Order) -> tuple[Order, Refusal | None]:

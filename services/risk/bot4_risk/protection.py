@@ -14,10 +14,8 @@ from bot4_risk import lists
 from bot4_risk.account import Account, Stop, market_of
 from bot4_risk.limits import of_account
 from bot4_risk.placing import reached
-from bot4_risk.state import Moment
+from bot4_risk.state import FIRED_MAX, Moment
 
-# A stop and its exit are about a thousand bytes of a frame, which has room for eight million.
-FIRED_MAX = 1_000
 SIDES: tuple[Side, Side] = ("buy", "sell")
 
 

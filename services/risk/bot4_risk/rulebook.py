@@ -209,7 +209,11 @@ _OTHERS: dict[str, tuple[str, str, str, str, tuple[Request, ...]]] = {
         " symbol <= executions_max, within window_ns; nothing is sent that was not approved, or larger; what breaks it"
         " engages the strategy's kill switch",
         "with duplicates_max 50, the 51st equal order within a second is refused and the strategy stands still",
-        (_limits(guards={"duplicates_max": 1}), _order("RUNAWAY", 1), _order("RUNAWAY", 2)),
+        (
+            _limits(guards={"duplicates_max": 1}),
+            _order("RUNAWAY", 1, quantity="0.013"),
+            _order("RUNAWAY", 2, quantity="0.013"),
+        ),
     ),
     "GATE_NOT_REGISTERED": (
         "order",
@@ -279,7 +283,8 @@ _OTHERS: dict[str, tuple[str, str, str, str, tuple[Request, ...]]] = {
     "SELF_TRADE": (
         "account, or trade group",
         "account.self_trade_prevention, account.trade_group",
-        "by the mode that the order, or else the account, names: cancel_new refuses what would meet an open one of the"
+        "by the mode that the order, or else the account, names (`none` in an order does not turn the account's off):"
+        " cancel_new refuses what would meet an open one of the"
         " owner, at any venue and of any strategy; cancel_resting cancels that, cancel_both both, decrement_both takes"
         " the smaller quantity from both, and what has nothing left is refused",
         "with a bid for 5 at 99 resting, selling 3 at 99 is refused under cancel_new",
@@ -348,10 +353,10 @@ _OTHERS: dict[str, tuple[str, str, str, str, tuple[Request, ...]]] = {
         (),
     ),
     "CLOSES_A_POSITION": (
-        "amend",
+        "amend, cancel",
         "",
         "the order is not one by which risk closes a position",
-        "the exit of a stop is not made smaller",
+        "the exit of a stop is neither made smaller nor cancelled",
         (),
     ),
     "BELOW_FILLED": (

@@ -33,6 +33,10 @@ class Taken(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
+# Stops, or orders held back, that one quote may fire. With its order each is about a thousand bytes of a frame, which
+# has room for eight million; what is beyond it fires with the next quote.
+FIRED_MAX = 1_000
+
 # How near a stop's trigger is (less is nearer), its account, and the order that it protects.
 Watched = tuple[Decimal, str, str]
 

@@ -280,3 +280,9 @@ def test_accounts_of_a_group_are_one_owner() -> None:
     asked = order("sell", "3", "99", stop="110", id="own")
     desk.when(place(asked, "bob")).then(event(SelfTradePrevented), refused("2-0", "SELF_TRADE", account="bob"))
     desk.when(place(asked, "carl")).then(event(OrderApproved))
+
+
+def test_no_order_turns_off_what_its_account_prevents() -> None:
+    asked = asked_sell("3")
+    off = replace(asked, order=replace(asked.order, self_trade_prevention="none"))
+    preventing("cancel_new").when(off).then(event(SelfTradePrevented, mode="cancel_new"), refused("2-0", "SELF_TRADE"))

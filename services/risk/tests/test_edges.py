@@ -119,6 +119,12 @@ def test_after_a_reset_another_switch_closes_nothing_of_its() -> None:
     let_go.when(quote()).then_nothing()
 
 
+def test_what_one_strategy_is_closing_is_not_closed_by_another() -> None:
+    both = long().when(place(replace(order("buy", "5", "100", stop="80", id="more"), strategy="t")))
+    both.when(replace(bought("3-0", "5"), strategy="t")).when(flatten()).when(expired("flat-2"))
+    both.when(quote()).then(event(PositionFlattened, strategy="t", quantity="5"), event(OrderApproved))
+
+
 def test_a_fill_that_comes_late_is_closed_too() -> None:
     flat = long().when(flatten()).when(sold("flat-1", "10")).when(bought("1-0", "3"))
     flat.when(quote()).then(event(PositionFlattened, quantity="3"), event(OrderApproved, order_id="flat-2"))

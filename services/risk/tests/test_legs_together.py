@@ -68,6 +68,9 @@ def test_a_list_is_not_scaled_to_fit_what_is_held() -> None:
     ether = [replace(each, symbol="ETH-USDT") for each in (limit("buy", "5", "95", stop="80"), stop("buy", "5", "105"))]
     both = asked("oco", ether[0], replace(ether[1], stop_loss=Decimal(80)), venue="sim")
     correlated("0.9", "scale").when(both).then(event(ListRefused, code="CORRELATION"))
+    entry, exit = ether[0], replace(limit("sell", "5", "105", id="exit"), symbol="ETH-USDT")
+    bought_first = asked("oto", entry, exit, venue="sim")
+    correlated("0.9", "scale").when(bought_first).then(event(ListRefused, code="CORRELATION"))
     assert isinstance(correlated("0.5", "scale").when(both).said[0], ListApproved)
 
 

@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from bot4_common.given import NOON, Expected, Scenario, event
-from bot4_common.messages.gateway import EngageKillSwitch
+from bot4_common.messages.gateway import CancelOrder, EngageKillSwitch
 from bot4_common.messages.risk import (
     CancelApproved,
+    CancelRefused,
     KillSwitchEngaged,
     OrderApproved,
     PositionChanged,
@@ -306,3 +307,9 @@ def test_stops_without_number_fire_a_thousand_at_a_time() -> None:
         )
     fired = [len([said for said in many.when(CRASH).said if isinstance(said, StopTriggered)]) for _ in range(3)]
     assert fired == [1_000, 2, 0]
+
+
+def test_the_exit_of_a_stop_is_not_cancelled_by_anybody() -> None:
+    long().when(CRASH).when(CancelOrder(account="ann", order_id="1-0-stop1")).then(
+        event(CancelRefused, code="CLOSES_A_POSITION")
+    )
