@@ -79,10 +79,14 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def run(environment: Environment, recording: Path, times: Path, seconds: float) -> str:
     """What `benchmarks.engines.drive` prints of one engine. Raises `Unbuilt` if it fails."""
-    driver = [str(environment.python), "-m", "benchmarks.engines.drive", environment.module]
+    return ask(environment, "drive", str(recording), str(times), str(seconds))
+
+
+def ask(environment: Environment, driver: str, *arguments: str) -> str:
+    """What a driver, `benchmarks.engines.<driver>`, prints of one engine. Raises `Unbuilt` if it fails."""
     unset = ("BOT4_PURE", "PYTHONPATH")
     done = subprocess.run(
-        [*driver, str(recording), str(times), str(seconds)],
+        [str(environment.python), "-m", f"benchmarks.engines.{driver}", environment.module, *arguments],
         cwd=ROOT,
         env={**{name: value for name, value in os.environ.items() if name not in unset}, **environment.variables},
         capture_output=True,

@@ -19,7 +19,9 @@ from bot4_common.money import is_positive, plain
 
 # Products of two limits, a price and a quantity are exact; so many digits of a limit leave room for that.
 WHOLE_DIGITS_MAX, DECIMALS_MAX = 15, 8
-FIGURE = f"a finite number above zero of at most {WHOLE_DIGITS_MAX} digits before the point and {DECIMALS_MAX} behind it"
+FIGURE = (
+    f"a finite number above zero of at most {WHOLE_DIGITS_MAX} digits before the point and {DECIMALS_MAX} behind it"
+)
 # Eleven days in ns, and more orders than anybody counts.
 INTEGER_MAX = 10**15
 # What must not exceed the whole of something.
