@@ -33,6 +33,30 @@ LOOK_S = 0.02
 
 BYTES_PER_MB = 1_000_000
 
+# All rules are on, and none is to refuse what a load asks for: thousands of equal orders a second, of which one
+# connection's takes what another's offers.
+LIMITS = """
+[strategy]
+orders_per_second = 1000000
+orders_burst = 1000000
+open_orders_max = 100000
+
+[account]
+orders_per_second = 1000000
+orders_burst = 1000000
+open_orders_max = 100000
+self_trade_prevention = "none"
+
+[firm]
+orders_per_second = 1000000
+orders_burst = 1000000
+open_orders_max = 100000
+
+[guards]
+duplicates_max = 1000000
+executions_max = 1000000
+"""
+
 # Some 12 USDT an order: with 256 connections, far below any limit of an account.
 SYMBOL, QUANTITY = "BTC-USDT", "0.0002"
 
@@ -69,7 +93,10 @@ def bot4(data: Path) -> Generator[System]:
     """A whole system, as `bot4 up` starts it, until the block ends."""
     (port,) = stack.free_ports(1)
     _bot4("up", "--detach", "--data", str(data), "--port", str(port))
+    limits = data / "limits.toml"
+    limits.write_text(LIMITS, encoding="utf-8")
     try:
+        _bot4("limits", str(limits), "--reason", "a benchmark", "--data", str(data))
         yield bot4_in(data)
     finally:
         _bot4("down", "--data", str(data))

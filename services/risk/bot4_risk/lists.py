@@ -87,7 +87,7 @@ def place_list(moment: Moment, list_id: str, command: PlaceList) -> None:
             order=with_prevention(
                 moment.limits,
                 command.account,
-                _leg_as_approved(account, command.list.kind, number, leg.order, opening[number]),
+                _leg_as_approved(moment, command, number, leg.order, opening[number]),
             ),
         )
         for number, leg in enumerate(legs)
@@ -374,10 +374,14 @@ def _is_opening(account: Account, kind: str, orders: list[Order], number: int) -
     return account.is_opening(order, orders[0] if place_of(kind, number) else None)
 
 
-def _leg_as_approved(account: Account, kind: str, number: int, order: Order, opening: bool) -> Order:
-    if place_of(kind, number) and not opening:
+def _leg_as_approved(moment: Moment, command: PlaceList, number: int, order: Order, opening: bool) -> Order:
+    if not opening and not order.reduce_only:
+        # Legs reduce all or none, so what could open as well is held to closing, too.
         return replace(order, reduce_only=True)
-    return as_approved(account, order, opening)
+    if place_of(command.list.kind, number) and order.reduce_only:
+        # What it reduces is yet to be opened.
+        return order
+    return as_approved(moment, command.account, order, opening)
 
 
 def _is_native(moment: Moment, orders: list[Order]) -> bool:

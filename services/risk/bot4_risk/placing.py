@@ -54,7 +54,8 @@ def place(
             refusal = "CORRELATION", {"symbol": order.symbol, "fits": "0"}
     opening = account.is_opening(order)
     if refusal is None:
-        order, refusal = without_self_trades(moment, order_id, command.account, as_approved(account, order, opening))
+        order = as_approved(moment, command.account, order, opening)
+        order, refusal = without_self_trades(moment, order_id, command.account, order)
     if refusal is not None:
         _refuse(moment, order_id, command, asked, refusal)
         return
@@ -140,19 +141,7 @@ def order_refusal(
         return "ORDER_TYPE_UNKNOWN", {"type": order.type, "venue": order.venue}
     quote = moment.quote(order)
     opening = not order.reduce_only and not covered and account.is_opening(order, ahead)
-    besides, worth = _ahead_of(moment, order, ahead)
-    asked = Asked(
-        account=name,
-        order=order,
-        quantity=order.quantity + besides,
-        mid=None if quote is None else (quote.bid + quote.ask) / 2,
-        opening=opening,
-        now=moment.now,
-        quote_at=0 if quote is None else quote.at,
-        adds=spends,
-        spends=spends,
-        repriced=worth,
-    )
+    asked = _asked(moment, name, order, opening, spends, *_ahead_of(moment, order, ahead))
     refusal = check(asked, state.ledger, state.rates, moment.limits, state.correlations)
     if refusal is not None:
         return refusal
@@ -164,6 +153,31 @@ def order_refusal(
     if order.reduce_only:
         return _reduce_only_refusal(account, order)
     return _stop_refusal(account, order, quote) if opening else None
+
+
+def _asked(
+    moment: Moment,
+    name: str,
+    order: Order,
+    opening: bool,
+    spends: int = 1,
+    besides: Decimal = ZERO,
+    worth: Decimal = ZERO,
+) -> Asked:
+    """`besides` is added to its quantity, and `worth` to what it is worth, for what comes with it."""
+    quote = moment.quote(order)
+    return Asked(
+        account=name,
+        order=order,
+        quantity=order.quantity + besides,
+        mid=None if quote is None else (quote.bid + quote.ask) / 2,
+        opening=opening,
+        now=moment.now,
+        quote_at=0 if quote is None else quote.at,
+        adds=spends,
+        spends=spends,
+        repriced=worth,
+    )
 
 
 def _ahead_of(moment: Moment, order: Order, ahead: Order | None) -> tuple[Decimal, Decimal]:
@@ -189,14 +203,24 @@ def stopped(switch: Switch) -> Refusal:
 _NAMED_BY = {"firm": (), "account": ("account",), "strategy": ("account", "strategy"), "symbol": ("symbol",)}
 
 
-def as_approved(account: Account, order: Order, opening: bool) -> Order:
+def as_approved(moment: Moment, name: str, order: Order, opening: bool) -> Order:
     """What may go to the venue: no reduce-only order beyond the position; and an order that, as things stand, only
-    closes, and so was not asked what it may open, is held to that at the venue too, whatever fills before it."""
+    closes is held to that at the venue too, whatever fills before it, unless it has a stop and could open as well."""
+    account = moment.state.account(name)
     if order.reduce_only:
         market = market_of(order)
         room = account.reducible(market, order.side) - account.reduce_only_on(market, order.side)
         return replace(order, quantity=min(order.quantity, room))
-    return order if opening else replace(order, reduce_only=True)
+    if opening or (order.stop_loss is not None and _may_open(moment, name, order)):
+        return order
+    return replace(order, reduce_only=True)
+
+
+def _may_open(moment: Moment, name: str, order: Order) -> bool:
+    """Whether no rule for orders that open is broken."""
+    state = moment.state
+    asked = _asked(moment, name, order, opening=True)
+    return check(asked, state.ledger, state.rates, moment.limits, state.correlations) is None
 
 
 def send(moment: Moment, name: str, order_id: str, order: Order, asked: str, opening: bool, list_id: str = "") -> None:

@@ -123,6 +123,11 @@ def test_a_loss_that_reaches_its_limit_is_told_and_halts_what_opens() -> None:
     halted.when(sell("100", "70", id="out")).then(event(OrderApproved, opening=False))
 
 
+def test_while_halted_what_closes_does_not_come_to_open_either() -> None:
+    said = losing("69", "71").when(tick(NOON)).when(sell("50", "70", stop="80", id="both")).said[0]
+    assert isinstance(said, OrderApproved) and said.order.reduce_only and not said.opening
+
+
 def test_a_halt_ends_with_the_loss() -> None:
     back = losing("69", "71").when(tick(NOON)).when(quote("99", "101")).after(SECOND).when(tick(NOON + SECOND))
     assert {said.halted for said in back.said if isinstance(said, HaltChanged)} == {False}

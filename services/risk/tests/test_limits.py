@@ -125,10 +125,9 @@ def test_a_closing_order_without_a_stop_is_held_to_closing_at_the_venue_too() ->
     holding("5").when(sell("5", "100")).then(approved("1-0", order=held, opening=False))
 
 
-def test_also_if_it_has_a_stop() -> None:
+def test_a_closing_order_with_a_stop_goes_as_it_came_if_it_could_open_as_well() -> None:
     asked = sell("5", "100", stop="110")
-    sent = replace(asked.order, venue="sim", reduce_only=True)
-    holding("5").when(asked).then(approved("1-0", order=sent, opening=False))
+    holding("5").when(asked).then(approved("1-0", order=replace(asked.order, venue="sim"), opening=False))
 
 
 def test_a_stop_that_the_market_has_passed_would_fire_at_once() -> None:
