@@ -309,16 +309,6 @@ def amend_first(contingent: Contingent, order_id: str, quantity: Decimal) -> tup
     return order_id, quantity
 
 
-def reserving(contingent: Contingent) -> dict[str, Decimal]:
-    """36: what each order that is not over reserves: siblings once, by the one that has most left."""
-    reserved = {leg.order_id: leg.left for leg in contingent.legs if leg.state != "over"}
-    live = [leg for leg in contingent.siblings() if leg.state != "over"]
-    if live:
-        most = max(live, key=lambda leg: leg.left)
-        reserved.update({leg.order_id: ZERO for leg in live if leg is not most})
-    return reserved
-
-
 def overfill(contingent: Contingent) -> Decimal:
     """32: what siblings have filled beyond one of them. Partners at a venue that has lists shrink each other there, so
     of theirs nothing can be said."""

@@ -285,7 +285,7 @@ class Risk:
             event.list_id, event.client_list_id, event.kind, event.native, event.legs
         )
         mid = (event.bid + event.ask) / 2
-        alternatives = lists.groups_of(event.kind, len(event.legs))
+        alternatives = lists.alternatives(event.kind, len(event.legs))
         shared = [leg.order for leg, grouped in zip(event.legs, alternatives, strict=True) if grouped]
         price = max((price_of(order, mid) for order in shared), default=mid)
         for number, (leg, grouped) in enumerate(zip(event.legs, alternatives, strict=True)):

@@ -28,11 +28,11 @@ from bot4_common.messages.risk import (
     OrderHeld,
     ReservationAmended,
 )
-from bot4_common.messages.terms import Order
+from bot4_common.messages.terms import ListKind, Order
 from bot4_common.orders import fingerprint, list_fingerprint
 from bot4_risk import contingency, self_trade
 from bot4_risk.account import Account, OpenOrder, market_of
-from bot4_risk.contingency import Action, Arm, Cancel, Contingent, Drop, News, Resize, Send
+from bot4_risk.contingency import WITH_PARENT, Action, Arm, Cancel, Contingent, Drop, News, Resize, Send
 from bot4_risk.exposure import price_of
 from bot4_risk.placing import (
     PLAIN_TYPES,
@@ -50,9 +50,6 @@ from bot4_risk.placing import (
 )
 from bot4_risk.state import FIRED_MAX, Moment
 from bot4_risk.switches import engaged_for
-
-# Kinds whose first order is a parent.
-WITH_PARENT = ("oto", "otoco")
 
 
 def place_list(moment: Moment, list_id: str, command: PlaceList) -> None:
@@ -115,19 +112,19 @@ def place_list(moment: Moment, list_id: str, command: PlaceList) -> None:
             _hold(moment, command.account, leg, quote, list_id)
 
 
-def place_of(kind: str, number: int) -> bool:
+def waits_for_parent(kind: ListKind, number: int) -> bool:
     """Whether the leg waits for a parent."""
     return kind in WITH_PARENT and number > 0
 
 
-def groups_of(kind: str, legs: int) -> list[bool]:
+def alternatives(kind: ListKind, legs: int) -> list[bool]:
     """Which legs are alternatives of each other."""
     return [kind != "oto" and not (kind == "otoco" and number == 0) for number in range(legs)]
 
 
-def is_covered(kind: str, number: int, order: Order) -> bool:
+def is_covered(kind: ListKind, number: int, order: Order) -> bool:
     """A child that only reduces closes what its parent has yet to open."""
-    return place_of(kind, number) and order.reduce_only
+    return waits_for_parent(kind, number) and order.reduce_only
 
 
 def follow(moment: Moment, name: str, order_id: str, news: News) -> list[Action]:
@@ -333,9 +330,9 @@ def _list_refusal(moment: Moment, list_id: str, command: PlaceList, orders: list
     for number, order in enumerate(orders):
         if moment.state.taken.get((name, order.client_order_id), moment.now) is not None:
             return "KEY_REUSED", {"client_order_id": order.client_order_id}
-        covered = place_of(kind, number) and _is_covered_by(account, orders[0], order)
+        covered = waits_for_parent(kind, number) and _is_covered_by(account, orders[0], order)
         spends = len(orders) if number == 0 else 0
-        ahead = orders[0] if place_of(kind, number) else None
+        ahead = orders[0] if waits_for_parent(kind, number) else None
         refusal = order_refusal(moment, name, order, covered, spends, ahead)
         if refusal is None and not covered and fitted(moment, name, order) != order:
             # What is made smaller is no longer the list that was asked for.
@@ -367,18 +364,18 @@ def _is_covered_by(account: Account, parent: Order, child: Order) -> bool:
     return same and opens and child.side != parent.side and child.quantity <= parent.quantity
 
 
-def _is_opening(account: Account, kind: str, orders: list[Order], number: int) -> bool:
+def _is_opening(account: Account, kind: ListKind, orders: list[Order], number: int) -> bool:
     order = orders[number]
-    if place_of(kind, number) and _is_covered_by(account, orders[0], order):
+    if waits_for_parent(kind, number) and _is_covered_by(account, orders[0], order):
         return False
-    return account.is_opening(order, orders[0] if place_of(kind, number) else None)
+    return account.is_opening(order, orders[0] if waits_for_parent(kind, number) else None)
 
 
 def _leg_as_approved(moment: Moment, command: PlaceList, number: int, order: Order, opening: bool) -> Order:
     if not opening and not order.reduce_only:
         # Legs reduce all or none, so what could open as well is held to closing, too.
         return replace(order, reduce_only=True)
-    if place_of(command.list.kind, number) and order.reduce_only:
+    if waits_for_parent(command.list.kind, number) and order.reduce_only:
         # What it reduces is yet to be opened.
         return order
     return as_approved(moment, command.account, order, opening)

@@ -426,21 +426,6 @@ def test_self_trade_prevention_of_one_leg_is_its_own_concern() -> None:
     assert after(ouo(), ("1", Reduced(Decimal(7))), ("1", filled("2"))) == [Resize("2", Decimal(5))]
 
 
-# 36
-
-
-def test_siblings_reserve_once() -> None:
-    assert contingency.reserving(oco()) == {"1": 10, "2": 0}
-    contingent = otoco()
-    assert contingency.reserving(contingent) == {"1": 10, "2": 10, "3": 0}
-    after(contingent, ("1", filled("10")), ("2", filled("4")))
-    assert contingency.reserving(contingent) == {"2": 6}
-
-
-def test_a_parent_and_the_child_of_a_plain_oto_reserve_both() -> None:
-    assert contingency.reserving(oto()) == {"1": 10, "2": 10}
-
-
 # Cancelling everything
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot4_common.messages.terms import Order, OrderType, Side, TimeInForce, opposite
 from bot4_common.messages.terms import Prevention as Mode
-from bot4_risk.self_trade import Ledger, Met, OwnOrders, Prevention, Resting, prevented, rests
+from bot4_risk.self_trade import Met, OwnOrders, Prevention, Resting, prevented, rests
 
 BID, ASK = Decimal(99), Decimal(101)
 ZERO = Decimal(0)
@@ -308,34 +308,3 @@ def test_an_index_made_anew_in_any_order_is_the_one_that_was_lived(changes: list
     for _, (owner, each) in sorted(known.items(), reverse=True):
         rebuilt.add(owner, each)
     assert rebuilt._queues == lived._queues
-
-
-# The ledger
-
-
-STEPS = st.lists(st.tuples(st.sampled_from(["execute", "prevent"]), QUANTITIES), max_size=20)
-
-
-@given(QUANTITIES.map(lambda quantity: quantity * 10), STEPS)
-def test_what_is_neither_executed_nor_prevented_is_open(quantity: Decimal, steps: list[tuple[str, Decimal]]) -> None:
-    ledger, left = Ledger(), quantity
-    ledger.begin("1-0", quantity)
-    for what, lots in steps:
-        lots = min(lots, left)
-        getattr(ledger, what)("1-0", lots)
-        left -= lots
-        assert ledger.open("1-0") == left
-    loaded = msgspec.json.decode(msgspec.json.encode(ledger), type=Ledger)
-    assert loaded == ledger and loaded.open("1-0") == left
-
-
-def test_an_amend_changes_what_there_was_and_leaves_what_was_taken() -> None:
-    ledger = Ledger()
-    ledger.begin("1-0", Decimal(10))
-    ledger.execute("1-0", Decimal(2))
-    ledger.prevent("1-0", Decimal(3))
-    ledger.amend("1-0", Decimal(8))
-    assert ledger.open("1-0") == 3
-    ledger.end("1-0")
-    ledger.end("1-0")
-    assert not ledger.entries
