@@ -179,7 +179,9 @@ def test_what_settings_keep_verifies_the_key_and_does_not_show_it() -> None:
     assert asyncio.run(in_thread(kept, "right")) and not asyncio.run(in_thread(kept, "wrong"))
 
 
-@pytest.mark.parametrize("hash", ["right", "$argon2id$v=19$m=8", HASH.replace("argon2id", "argon2i")])
+@pytest.mark.parametrize(
+    "hash", ["right", "$argon2id$v=19$m=8", HASH.replace("argon2id", "argon2i")], ids=["key", "cut", "other kind"]
+)
 def test_a_setting_that_is_no_hash_is_named_and_not_repeated(hash: str) -> None:
     with pytest.raises(ValueError, match="BOT4_OVERRIDE_KEY_HASH is not an Argon2id hash") as caught:
         Keys(MINE, override_hash=hash)

@@ -516,6 +516,10 @@ def refusal(kind: ListKind, orders: Sequence[Order], bid: Decimal, ask: Decimal)
         found = _siblings_refusal(kind, orders[-2], orders[-1], (bid + ask) / 2 if kind == "oco" else None)
         if found is not None:
             return found
+    for order in orders[:1] if kind in WITH_PARENT else orders:
+        if order.stop_price is not None and reached(order, bid, ask):
+            numbers = {"stop_price": order.stop_price, "bid": bid, "ask": ask}
+            return "STOP_ALREADY_PASSED", {name: plain(value) for name, value in numbers.items()}
     return None
 
 
