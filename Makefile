@@ -51,7 +51,7 @@ fmt: setup  ## format, and repair what lint can repair
 	$(BIN)/ruff check --fix $(SOURCES)
 
 unit: setup  ## unit and property tests of each package
-	$(BIN)/pytest $(PACKAGES) tests/lists benchmarks/tests
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(PACKAGES) tests/lists benchmarks/tests
 
 sim: setup  ## the whole system simulated, many seeds; SEED=n replays one
 	$(if $(SEED),SEED=$(SEED) $(BIN)/pytest tests/sim/test_seeds.py::test_a_seed,$(BIN)/pytest --numprocesses auto tests/sim)

@@ -90,7 +90,7 @@ from bot4_common.messages.terms import (
     signed,
 )
 from bot4_common.money import ZERO
-from bot4_common.orders import OrderRecord, Status, advance, opened_by, opened_by_list, order_id_of
+from bot4_common.orders import OrderRecord, Status, advance, opened_by, opened_by_list, order_id_of, repeat_code
 from bot4_common.pnl import Holding
 
 # The rows. Each class is a table, each field a column; quantities in base, money in quote, times in ns.
@@ -711,7 +711,7 @@ def _advanced_list(row: ListRow, event: AnyEvent, at: int) -> ListRow:
             refused = replace(row, code=event.code, details=event.details, legs=legs)
             return replace(refused, status="refused", decided_at=at, over_at=at)
         case OrderRepeated():
-            repeated = replace(row, first=event.first, code="DUPLICATE" if event.same_body else "KEY_REUSED")
+            repeated = replace(row, first=event.first, code=repeat_code(event))
             return replace(repeated, status="refused", decided_at=at, over_at=at)
         case ListEnded():
             return replace(row, status="ended", over_at=at)

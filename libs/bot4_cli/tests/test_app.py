@@ -20,6 +20,8 @@ from bot4_cli.stack import free_ports
 COMMANDS = [
     ("up",), ("down",), ("status",), ("demo",), ("audit",), ("order", "place"), ("order", "cancel"), ("order", "list"),
     ("journal", "tail"), ("journal", "verify"), ("journal", "replay"), ("projections", "rebuild"), ("drill", "kill"),
+    ("drill", "kill-switch"), ("drill", "lost-ack"), ("drill", "fill-during-amend"),
+    ("drill", "restart-with-resting-orders"), ("drill", "duplicate-fill"),
     ("kill",), ("unkill",), ("limits",), ("gate",), ("keys",),
 ]  # fmt: skip
 
@@ -59,7 +61,7 @@ def test_every_command_shows_an_example_and_takes_a_folder(words: tuple[str, ...
     [
         ("status", "--json"), ("down",), ("audit",), ("demo",), ("order", "list"), ("journal", "verify"),
         ("journal", "tail"), ("journal", "replay"), ("projections", "rebuild"), ("drill", "kill", "risk"),
-        ("kill", "enough"), ("unkill", "calm"), ("limits",), ("gate",), ("keys",),
+        ("drill", "lost-ack"), ("kill", "enough"), ("unkill", "calm"), ("limits",), ("gate",), ("keys",),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -133,7 +133,7 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             _refused(record, event.code, event.details, at)
         case risk.OrderRepeated():
             record.first = event.first
-            record.code = "DUPLICATE" if event.same_body else "KEY_REUSED"
+            record.code = repeat_code(event)
             _decided(record, "refused", at)
         case execution.OrderSent():
             _raise(record, "sent", at)
@@ -199,6 +199,11 @@ def _raise(record: OrderRecord, status: Status, at: int) -> None:
     record.status = status
     if RANK[status] == OVER:
         record.over_at = record.over_at or at
+
+
+def repeat_code(event: risk.OrderRepeated) -> str:
+    """A repeat of the same body is answered with the first one's answer; only another body is an error."""
+    return "DUPLICATE" if event.same_body else "KEY_REUSED"
 
 
 def order_id_of(sequence: int, index: int) -> str:

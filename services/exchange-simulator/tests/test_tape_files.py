@@ -82,8 +82,8 @@ def test_a_zip_holds_one_file(tmp_path: Path, files: dict[str, str]) -> None:
     [
         ("not.zip", b"id,price"),
         ("not.gz", b"id,price"),
-        ("cut.gz", gzip.compress(TRADES.encode() * 50)[:-12]),
-        ("broken.gz", gzip.compress(b"x" * 99)[:10] + b"\xff" * 40),
+        ("cut.gz", gzip.compress(TRADES.encode() * 50, mtime=0)[:-12]),
+        ("broken.gz", gzip.compress(b"x" * 99, mtime=0)[:10] + b"\xff" * 40),
         ("latin.csv", b"11,100,1,1,1700000000000,True,\xe9\n"),
     ],
 )
@@ -115,7 +115,7 @@ def test_files_of_one_time_are_one_recording(tmp_path: Path) -> None:
 def test_of_several_files_the_damaged_one_is_named(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.gz"
     good.write_text(TRADES, encoding="utf-8")
-    bad.write_bytes(gzip.compress(TRADES.encode() * 50)[:-12])
+    bad.write_bytes(gzip.compress(TRADES.encode() * 50, mtime=0)[:-12])
     with pytest.raises(TapeError, match=r"bad\.gz: "):
         record([good, bad])
     good.write_text(TRADES + "13,x,1,1,1700000000500,True,True\n", encoding="utf-8")

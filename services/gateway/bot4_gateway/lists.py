@@ -11,7 +11,7 @@ import msgspec
 
 from bot4_common.messages import gateway, risk
 from bot4_common.messages.terms import Event, ListKind
-from bot4_common.orders import OrderRecord
+from bot4_common.orders import OrderRecord, repeat_code
 
 ListStatus = Literal["received", "approved", "refused", "over"]
 
@@ -73,7 +73,7 @@ def advance_list(record: ListRecord, event: Event, at: int) -> None:
             _refuse(record, at)
         case risk.OrderRepeated():
             record.first = event.first
-            record.code = "DUPLICATE" if event.same_body else "KEY_REUSED"
+            record.code = repeat_code(event)
             _refuse(record, at)
         case risk.ListEnded():
             record.status, record.over_at = "over", at

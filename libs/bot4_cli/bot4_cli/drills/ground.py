@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -155,12 +155,12 @@ class Ground:
     async def ends(self) -> dict[str, int]:
         return {stream: await self.log.end(stream) for stream in streams.written(self.run.venues)}
 
-    async def judged(self, judge: Callable[[Chronicle], J], after: Mapping[str, int] | None = None) -> J:
-        """What `judge` makes of the story since the drill began (or since `after`). What is still on its way looks
-        wrong: it is told again for a while."""
+    async def judged(self, judge: Callable[[Chronicle], J]) -> J:
+        """What `judge` makes of the story since the drill began. What is still on its way looks wrong, so the story is
+        told again for a while."""
         until = time.monotonic() + SETTLE_S
         while True:
-            verdict = judge(await chronicle(self.log, self.began if after is None else after))
+            verdict = judge(await chronicle(self.log, self.began))
             if not verdict.wrong or time.monotonic() > until:
                 return verdict
             await asyncio.sleep(SETTLE_LOOK_S)
@@ -202,37 +202,34 @@ class Ground:
     # Nothing is left
 
     async def tidy(self) -> None:
-        """Raises `Trouble` with what is left in spite of all."""
+        """Raises `Trouble` when something is left in spite of all."""
         await self._reset_switches()
-        until = time.monotonic() + TIDY_S
-        while True:
-            open_orders, positions = await self.open_orders(), await self.positions()
-            if not open_orders and not positions:
-                return
-            if time.monotonic() > until:
-                raise Trouble(f"{len(open_orders)} orders and {len(positions)} positions of {ACCOUNT} are left")
-            await asyncio.gather(*(cancel(self.wires, order.order_id) for order in open_orders))
-            if not open_orders:
-                await self._close(positions)
-            await asyncio.sleep(LOOK_S)
+        try:
+            async with asyncio.timeout(TIDY_S):
+                while True:
+                    open_orders, positions = await self.open_orders(), await self.positions()
+                    if not open_orders and not positions:
+                        return
+                    await asyncio.gather(*(cancel(self.wires, order.order_id) for order in open_orders))
+                    if not open_orders:
+                        await asyncio.gather(*map(self._close, positions))
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise Trouble(
+                f"something is left: see `bot4 order list --open --account {ACCOUNT}`, and positions"
+            ) from None
 
-    async def _close(self, positions: list[PositionAnswer]) -> None:
-        """A part of each position, as much as goes at a time."""
-        for position in positions:
-            market = self.markets[position.venue, position.symbol]
-            await market.look()
-            held = Decimal(position.quantity)
-            at_most = market.instrument.quantity(int(CLOSED_AT_ONCE / market.ask / market.instrument.lot))
-            for holding in position.strategies:
-                part = Decimal(holding.quantity)
-                if part * held > 0:
-                    self._exits += 1
-                    amount = min(abs(part), abs(held), at_most)
-                    id = f"{self.id}-exit-{self._exits}"
-                    await self.place(
-                        orders.closing(market, id, "sell" if held > 0 else "buy", amount, holding.strategy)
-                    )
-                    break
+    async def _close(self, position: PositionAnswer) -> None:
+        """As much as goes at a time, for one of the strategies that have a part in it."""
+        market, held = self.markets[position.venue, position.symbol], Decimal(position.quantity)
+        await market.look()
+        parts = {each.strategy: Decimal(each.quantity) for each in position.strategies}
+        strategy, part = max(parts.items(), key=lambda holding: holding[1] * held)
+        at_most = market.instrument.quantity(int(CLOSED_AT_ONCE / market.ask / market.instrument.lot))
+        amount = min(abs(part), abs(held), at_most)
+        self._exits += 1
+        id = f"{self.id}-exit-{self._exits}"
+        await self.place(orders.closing(market, id, "sell" if held > 0 else "buy", amount, strategy))
 
     async def _reset_switches(self) -> None:
         """Those that would stop the drill's account alone; of others it is not for a drill to say."""
