@@ -300,13 +300,15 @@ def tag(event: Event) -> str:
 
 def is_as_asked(order: Order, asked: Order) -> bool:
     """Whether it is the same but for its size. What was not asked to be reduce-only may be made so, not the other way
-    round; and what was left to the system is written out: the venue, and what self-trade prevention does."""
+    round; and what was left to the system is written out: the venue, and what self-trade prevention does, which no
+    order turns off."""
+    prevents = asked.self_trade_prevention not in ("", "none")
     return order == replace(
         asked,
         quantity=order.quantity,
         reduce_only=order.reduce_only or asked.reduce_only,
         venue=asked.venue or order.venue,
-        self_trade_prevention=asked.self_trade_prevention or order.self_trade_prevention,
+        self_trade_prevention=(asked if prevents else order).self_trade_prevention,
     )
 
 
