@@ -107,6 +107,20 @@ def _resting(code: str, number: int = 1, **fields: Any) -> Request:
     return _order(code, number, **{"type": "limit", "price": "2000", **fields})
 
 
+def _pair(code: str, limit: str, stop: str, quantity: str = "0.01") -> Request:
+    """An OCO that sells: at a limit, or `quantity` when a stop is reached."""
+    leg = {"symbol": "BTC-USDT", "side": "sell", "strategy": "try", "stop_loss": "10000000"}
+    profit = {**leg, "client_order_id": f"try-{code}-1", "type": "limit", "quantity": "0.01", "price": limit}
+    stopped = {
+        **leg,
+        "client_order_id": f"try-{code}-2",
+        "type": "stop_market",
+        "quantity": quantity,
+        "stop_price": stop,
+    }
+    return Request("POST", "/v1/lists", {"client_list_id": f"try-{code}", "kind": "oco", "orders": [profit, stopped]})
+
+
 def _limits(**parts: dict[str, Any]) -> Request:
     return Request("PUT", "/v1/limits", {"document": parts, "reason": "try a rule"}, "operator")
 
@@ -310,7 +324,13 @@ _OTHERS: dict[str, tuple[str, str, str, str, tuple[Request, ...]]] = {
         "an order that rests for an hour keeps its id for an hour",
         (),
     ),
-    "UNKNOWN_VENUE": ("order", "", "risk trades at the venue that the order names", "the gateway says so before", ()),
+    "UNKNOWN_VENUE": (
+        "order",
+        "",
+        "risk trades at the venue that the order names",
+        "the gateway says so before",
+        (_order("UNKNOWN_VENUE", venue="nowhere"),),
+    ),
     "KEY_REUSED": (
         "order",
         "",
@@ -323,14 +343,14 @@ _OTHERS: dict[str, tuple[str, str, str, str, tuple[Request, ...]]] = {
         "",
         "legs that are alternatives are of one symbol, side, quantity and strategy",
         "an OCO of 5 and 6 is refused",
-        (),
+        (_pair("LIST_LEGS_DIFFER", limit="61000", stop="59000", quantity="0.02"),),
     ),
     "LIST_PRICES": (
         "list",
         "",
         "alternatives lie on both sides of the market: for sales limit > mid > stop, for purchases the reverse",
         "at 100, an OCO that sells at 99 or, stopped, at 95 is refused",
-        (),
+        (_pair("LIST_PRICES", limit="59000", stop="61000"),),
     ),
     "DUPLICATE_LIVE_LIST": ("list", "", "no live list of the account has the client list id", "as with orders", ()),
     "LIST_VENUES_DIFFER": ("list", "", "all legs go to one venue", "a bracket over two venues is refused", ()),
@@ -373,7 +393,13 @@ _OTHERS: dict[str, tuple[str, str, str, str, tuple[Request, ...]]] = {
         "a leg of a list cannot be replaced",
         (),
     ),
-    "ORDER_IS_OVER": ("cancel, amend, replace", "", "the order is open", "what is filled is not amended", ()),
+    "ORDER_IS_OVER": (
+        "cancel, amend, replace",
+        "",
+        "the order is open",
+        "what is filled is not amended",
+        (_order("ORDER_IS_OVER"), Request("PATCH", "/v1/orders/{1}", {"quantity": "0.02"})),
+    ),
     "LIMITS_VERSION": (
         "limits",
         "",
