@@ -9,6 +9,7 @@ planted, since the source has changed.
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.abc
 import importlib.machinery
 import io
@@ -70,14 +71,14 @@ def source_of(module: str, copy: Path) -> str:
 
 
 def limits(copy: Path) -> Iterator[Fault]:
-    """A rule of the table that every order keeps."""
-    codes = re.findall(r'Rule\(\n\s+"([A-Z_]+)"', source_of("check", copy))
-    for code in codes:
-        without = "\n".join(
-            f"{table} = tuple(r._replace(holds=lambda case: True) if r.code == {code!r} else r for r in {table})"
-            for table in ("OF_ALL", "OF_OPENING", "RULES")
-        )
-        yield Fault(code, "check", "", f"\n{without}\n")
+    """A rule that every order keeps: a condition on which `check` refuses never comes true."""
+    source = source_of("check", copy)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.If(test=test, body=[ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(code)), _]))]):
+                condition = str(ast.get_source_segment(source, test))
+                refuses = f'if {condition}:\n        return "{code}"'
+                yield Fault(code, "check", refuses, refuses.replace(f"if {condition}", "if False"))
 
 
 def lists(copy: Path) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ from bot4_common.messages.risk import CorrelationsAdopted
 from bot4_risk.check import Asked, check
 from bot4_risk.correlation import Correlations
 from bot4_risk.exposure import DAY_NS, Ledger
+from bot4_risk.limits import Limits
 from bot4_risk.rates import SECOND_NS, Rates
 
 ACCOUNT, VENUE = "ann", "sim"
@@ -54,9 +55,10 @@ def statistics(symbols: int) -> CorrelationsAdopted:
 
 class Desk:
     def __init__(self, recording: Recording) -> None:
-        self.limits = document(recording.symbols)
+        self.document = document(recording.symbols)
+        self.limits = Limits(self.document)
         self.ledger = Ledger()
-        self.ledger.adopt(self.limits)
+        self.ledger.adopt(self.document)
         self.rates = Rates()
         self.correlations = Correlations(statistics(recording.symbols))
         for each in recording.held:
@@ -85,7 +87,7 @@ class Desk:
 def prepare(recording: Recording) -> Checks:
     desk = Desk(recording)
 
-    def asks(number: int) -> tuple[Asked, Ledger, Rates, LimitsDocument, Correlations]:
+    def asks(number: int) -> tuple[Asked, Ledger, Rates, Limits, Correlations]:
         if number % ORDERS_PER_S == 0:
             desk.mark(number)
         asked = _asked(number, recording.asked[number % len(recording.asked)])
@@ -95,7 +97,7 @@ def prepare(recording: Recording) -> Checks:
         """Reserved, counted, and taken back: what becomes of an order that passes, and then is over."""
         order = recording.asked[number % len(recording.asked)]
         desk.reserve(order, 1)
-        desk.rates.spend(ACCOUNT, strategy(order.strategy), NOW + number, desk.limits)
+        desk.rates.spend(ACCOUNT, strategy(order.strategy), NOW + number, desk.document)
         desk.reserve(order, -1)
 
     def fill(number: int) -> None:

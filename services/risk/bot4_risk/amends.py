@@ -144,7 +144,7 @@ def _refusal(moment: Moment, name: str, order_id: str, open_order: OpenOrder, ch
         adds=0,
         repriced=_repriced(open_order, changed),
     )
-    refusal = check(asked, state.ledger, state.rates, moment.limits, state.correlations)
+    refusal = check(asked, state.ledger, state.rates, state.limits, state.correlations)
     if refusal is None and opening and growth:
         refusal = pass_gate(moment, order_id, name, changed, "")
     if refusal is not None:

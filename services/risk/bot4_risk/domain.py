@@ -87,6 +87,7 @@ from bot4_common.venues import VenueDefinition
 from bot4_risk import amends, contingency, halting, lists, placing, protection, valuation
 from bot4_risk.account import Amend, Held, OpenOrder, market_of
 from bot4_risk.exposure import Ledger, price_of
+from bot4_risk.limits import Limits
 from bot4_risk.rates import Rates
 from bot4_risk.state import Control, Moment, Saved, State, Taken
 from bot4_risk.switches import Switch, key_of
@@ -635,6 +636,7 @@ def _evolve_control(state: State, event: Event) -> None:
             control.switches.pop(key_of(event), None)
         case LimitsChanged():
             control.limits, control.version = event.document, event.version
+            state.limits = Limits(event.document)
             if event.source.startswith(FILE):
                 control.source = event.source.removeprefix(FILE)
             state.ledger.adopt(event.document)

@@ -142,7 +142,7 @@ def order_refusal(
     quote = moment.quote(order)
     opening = not order.reduce_only and not covered and account.is_opening(order, ahead)
     asked = _asked(moment, name, order, opening, spends, *_ahead_of(moment, order, ahead))
-    refusal = check(asked, state.ledger, state.rates, moment.limits, state.correlations)
+    refusal = check(asked, state.ledger, state.rates, state.limits, state.correlations)
     if refusal is not None:
         return refusal
     assert quote is not None
@@ -220,7 +220,7 @@ def _may_open(moment: Moment, name: str, order: Order) -> bool:
     """Whether no rule for orders that open is broken."""
     state = moment.state
     asked = _asked(moment, name, order, opening=True)
-    return check(asked, state.ledger, state.rates, moment.limits, state.correlations) is None
+    return check(asked, state.ledger, state.rates, state.limits, state.correlations) is None
 
 
 def send(moment: Moment, name: str, order_id: str, order: Order, asked: str, opening: bool, list_id: str = "") -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from bot4_risk.check import RULES
+from bot4_risk.rules import RULES
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 

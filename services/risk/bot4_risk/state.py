@@ -21,6 +21,7 @@ from bot4_risk.correlation import Correlations
 from bot4_risk.exposure import Ledger
 from bot4_risk.gate import Gate
 from bot4_risk.guards import Guard
+from bot4_risk.limits import Limits
 from bot4_risk.rates import Rates
 from bot4_risk.self_trade import OwnOrders, Resting, rests
 from bot4_risk.switches import Switch
@@ -79,6 +80,7 @@ class State:
         self.facts = saved.facts
         self.correlations = Correlations(saved.facts)
         self.control = saved.control
+        self.limits = Limits(saved.control.limits)
         # The stops that watch a market and side, nearest to their trigger first, so that a quote looks at no others,
         # and sorted, so that they fire in one order.
         self.watched: dict[tuple[str, Side], list[Watched]] = {}

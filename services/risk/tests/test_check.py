@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-import bot4_risk.check
 from bot4_common.errors import REFUSALS
 from bot4_common.messages.limits import (
     AccountLimits,
@@ -22,10 +21,12 @@ from bot4_common.messages.limits import (
 from bot4_common.messages.risk import CorrelationsAdopted
 from bot4_common.messages.terms import Order, OrderType, Side
 from bot4_common.money import plain
-from bot4_risk.check import OF_ALL, OF_OPENING, RULES, Asked, Numbers, Rule, check
+from bot4_risk.check import Asked, Numbers, check
 from bot4_risk.correlation import Correlations
 from bot4_risk.exposure import DAY_NS, Ledger
+from bot4_risk.limits import Limits
 from bot4_risk.rates import SECOND_NS, Rates
+from bot4_risk.rules import OF_ALL, OF_OPENING, RULES, Rule
 
 D = Decimal
 DAY = 20_000
@@ -55,7 +56,7 @@ class Desk:
     """What was done so far, and the limits."""
 
     def __init__(self, document: LimitsDocument, statistics: CorrelationsAdopted | None = STATISTICS) -> None:
-        self.document = document
+        self.limits = Limits(document)
         self.ledger = Ledger()
         self.ledger.adopt(document)
         self.rates = Rates()
@@ -74,7 +75,7 @@ class Desk:
         return self
 
     def spend(self, orders: int, account: str = "ann", strategy: str = "s") -> Desk:
-        self.rates.spend(account, strategy, NOW, self.document, orders)
+        self.rates.spend(account, strategy, NOW, self.limits.document, orders)
         return self
 
     def pay(self, fee: str, account: str = "ann", strategy: str = "s") -> Desk:
@@ -84,7 +85,7 @@ class Desk:
         return self
 
     def check(self, asked: Asked) -> tuple[str, Numbers] | None:
-        return check(asked, self.ledger, self.rates, self.document, self.correlations)
+        return check(asked, self.ledger, self.rates, self.limits, self.correlations)
 
 
 def order(
@@ -107,7 +108,7 @@ def order(
 
 
 def asks(order: Order, account: str = "ann", **changes: Any) -> Asked:
-    return replace(Asked(account, order, order.quantity, D(100), True, NOW, NOW), **changes)
+    return Asked(account, order, order.quantity, D(100), True, NOW, NOW)._replace(**changes)
 
 
 class Case(NamedTuple):
@@ -141,7 +142,7 @@ def each(**limits: Any) -> LimitsDocument:
 
 SLOW: dict[str, Any] = {"orders_per_second": 1, "orders_burst": 2}
 ONE = asks(order("1"))
-LATER = replace(ONE, now=NOW + SECOND_NS)
+LATER = ONE._replace(now=NOW + SECOND_NS)
 ETH = asks(order("1", symbol="ETH-USDT"))
 OTHERS = "bob"
 
@@ -168,25 +169,25 @@ CASES = {
     "OPEN_ORDERS": Case(
         lambda: Desk(account(open_orders_max=1_000)).count(999, strategy="t"),
         ONE,
-        replace(ONE, adds=2),
+        ONE._replace(adds=2),
         {"open_orders": "999", "asked": "2", "limit": "1000"},
     ),
     "STRATEGY_OPEN_ORDERS": Case(
         lambda: Desk(strategy(open_orders_max=1_000)).count(999),
         ONE,
-        replace(ONE, adds=2),
+        ONE._replace(adds=2),
         {"open_orders": "999", "asked": "2", "limit": "1000"},
     ),
     "FIRM_OPEN_ORDERS": Case(
         lambda: Desk(firm(open_orders_max=10_000)).count(9_999, OTHERS),
         ONE,
-        replace(ONE, adds=2),
+        ONE._replace(adds=2),
         {"open_orders": "9999", "asked": "2", "limit": "10000"},
     ),
     "NO_MARKET": Case(
         lambda: Desk(OPEN),
-        replace(ONE, quote_at=NOW - 5 * SECOND_NS),
-        replace(ONE, quote_at=NOW - 5 * SECOND_NS - 1),
+        ONE._replace(quote_at=NOW - 5 * SECOND_NS),
+        ONE._replace(quote_at=NOW - 5 * SECOND_NS - 1),
         {"quote_age_ns": "5000000001", "limit": "5000000000"},
     ),
     "PRICE_COLLAR": Case(
@@ -215,7 +216,7 @@ CASES = {
     ),
     "DRAWDOWN": Case(
         lambda: Desk(account(drawdown_percent=D(15))).pay("150000", strategy="t"),
-        replace(ONE, opening=False),
+        ONE._replace(opening=False),
         ONE,
         lost("850000", "1000000", "15", "peak"),
     ),
@@ -227,25 +228,25 @@ CASES = {
     ),
     "FIRM_DRAWDOWN": Case(
         lambda: Desk(firm(drawdown_percent=D(15))).pay("0").pay("0", "cem").pay("450000", OTHERS),
-        replace(ONE, opening=False),
+        ONE._replace(opening=False),
         ONE,
         lost("2550000", "3000000", "15", "peak"),
     ),
     "DAILY_LOSS": Case(
         lambda: Desk(account(daily_loss_percent=D(5))).pay("50000", strategy="t"),
-        replace(ONE, now=NOW + DAY_NS, quote_at=NOW + DAY_NS),
+        ONE._replace(now=NOW + DAY_NS, quote_at=NOW + DAY_NS),
         ONE,
         lost("950000", "1000000", "5"),
     ),
     "STRATEGY_DAILY_LOSS": Case(
         lambda: Desk(strategy(daily_loss_percent=D(10))).pay("100000"),
-        replace(ONE, now=NOW + DAY_NS, quote_at=NOW + DAY_NS),
+        ONE._replace(now=NOW + DAY_NS, quote_at=NOW + DAY_NS),
         ONE,
         lost("900000", "1000000", "10"),
     ),
     "FIRM_DAILY_LOSS": Case(
         lambda: Desk(firm(daily_loss_percent=D(5))).pay("0").pay("0", "cem").pay("150000", OTHERS),
-        replace(ONE, now=NOW + DAY_NS, quote_at=NOW + DAY_NS),
+        ONE._replace(now=NOW + DAY_NS, quote_at=NOW + DAY_NS),
         ONE,
         lost("2850000", "3000000", "5"),
     ),
@@ -300,6 +301,17 @@ CASES = {
 }
 
 
+def lifted(document: LimitsDocument, field: str) -> LimitsDocument:
+    """With a limit that nothing here breaks."""
+    part, _, name = field.partition(".")
+    value = 10**18 if isinstance(getattr(getattr(OPEN, part), name), int) else D(10**18)
+    parts: dict[str, Any] = {part: replace(getattr(document, part), **{name: value})}
+    named = {"symbol": "symbols", "strategy": "strategies", "account": "accounts"}.get(part)
+    if named is not None:
+        parts[named] = {key: replace(each, **{name: value}) for key, each in getattr(document, named).items()}
+    return replace(document, **parts)
+
+
 def test_each_rule_has_its_case() -> None:
     assert [rule.code for rule in RULES] == list(CASES)
 
@@ -315,36 +327,67 @@ def test_what_is_beyond_the_limit_is_refused_with_the_numbers(code: str) -> None
     assert case.desk().check(case.beyond) == (code, case.numbers)
 
 
-@pytest.mark.parametrize("code", CASES)
-def test_no_other_rule_would_refuse_it(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RULES", "OF_ALL"):
-        rules: tuple[Rule, ...] = getattr(bot4_risk.check, name)
-        monkeypatch.setattr(bot4_risk.check, name, tuple(rule for rule in rules if rule.code != code))
-    assert CASES[code].desk().check(CASES[code].beyond) is None
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_only_the_limit_that_the_rule_names_refuses_it(rule: Rule) -> None:
+    case = CASES[rule.code]
+    desk = case.desk()
+    for field in rule.limit.split(", "):
+        desk.limits = Limits(lifted(desk.limits.document, field))
+    assert desk.check(case.beyond) is None
 
 
 @pytest.mark.parametrize("code", [rule.code for rule in OF_ALL])
 def test_some_rules_hold_for_orders_that_only_close_too(code: str) -> None:
     case = CASES[code]
-    assert case.desk().check(replace(case.beyond, opening=False)) == (code, case.numbers)
+    assert case.desk().check(case.beyond._replace(opening=False)) == (code, case.numbers)
 
 
 @pytest.mark.parametrize("code", [rule.code for rule in OF_OPENING])
 def test_the_others_let_pass_what_only_closes(code: str) -> None:
     case = CASES[code]
-    assert case.desk().check(replace(case.beyond, opening=False)) is None
+    assert case.desk().check(case.beyond._replace(opening=False)) is None
 
 
 def test_the_first_broken_rule_is_told() -> None:
     broken = asks(order("501", "105.01"), mid=None)
     desk = Desk(each(price_collar_bps=500, notional_max=D(50_000)))
     assert desk.check(broken) == ("NO_MARKET", {"symbol": "BTC-USDT", "venue": "sim"})
-    told = desk.check(replace(broken, mid=D(100)))
+    told = desk.check(broken._replace(mid=D(100)))
     assert told is not None
     assert told[0] == "PRICE_COLLAR"
 
 
 # Particulars
+
+
+def test_a_share_is_that_of_the_equity_as_it_is() -> None:
+    desk = Desk(each(position_percent=D(2)))
+    asked = asks(order("200"))
+    assert desk.check(asked) is None
+    desk.pay("100000")
+    assert desk.check(asked) == ("ORDER_SHARE", share("20000", "18000", "2", "900000"))
+    desk.pay("-100000")
+    assert desk.check(asked) is None
+
+
+def test_a_share_of_the_firm_is_that_of_its_equity_as_it_is() -> None:
+    desk = Desk(firm(gross_percent=D(20)))
+    assert desk.check(asks(order("2000"))) is None
+    desk.pay("0", OTHERS).pay("500000", OTHERS)
+    assert desk.check(asks(order("3000.01"))) == ("FIRM_GROSS_EXPOSURE", share("300001", "300000", "20", "1500000"))
+    assert desk.check(asks(order("3000"))) is None
+
+
+def test_more_strategies_than_are_kept_put_together_are_held_to_their_limits_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot4_risk.limits.KEPT_MAX", 2)
+    desk = Desk(strategy(position_percent=D(2)))
+    names = ["s", "t", "u", "s", "v", "s"]
+    told = [desk.check(asks(replace(order("201"), strategy=name))) for name in names]
+    assert [refusal and refusal[0] for refusal in told] == [
+        "STRATEGY_POSITION" if name == "s" else None for name in names
+    ]
 
 
 @pytest.mark.parametrize(("price", "passes"), [("84", True), ("83", False)])
@@ -361,14 +404,14 @@ def test_without_a_price_the_trigger_or_the_mid_counts(asked: Order, worth: str)
 
 def test_an_amend_is_no_further_order() -> None:
     full = Desk(account(open_orders_max=1)).count(1)
-    assert full.check(replace(ONE, adds=0)) is None
+    assert full.check(ONE._replace(adds=0)) is None
     assert full.check(ONE) is not None
 
 
 def test_a_list_is_as_many_orders_as_it_has_legs() -> None:
     desk = Desk(account(**SLOW))
-    assert desk.check(replace(ONE, spends=2)) is None
-    assert desk.check(replace(ONE, spends=3)) is not None
+    assert desk.check(ONE._replace(spends=2)) is None
+    assert desk.check(ONE._replace(spends=3)) is not None
 
 
 def test_the_size_of_an_amended_order_is_that_of_the_whole() -> None:
@@ -385,8 +428,8 @@ def test_of_an_amend_only_what_it_adds_is_exposure() -> None:
 def test_a_new_price_for_what_is_ordered_already_is_exposure_too() -> None:
     desk = Desk(account(gross_percent=D(2))).reserve("190")
     repriced = asks(order("190", "104"), quantity=D(0), adds=0)
-    assert desk.check(replace(repriced, repriced=D(190 * 4))) is None
-    assert desk.check(replace(repriced, repriced=D(1_001))) is not None
+    assert desk.check(repriced._replace(repriced=D(190 * 4))) is None
+    assert desk.check(repriced._replace(repriced=D(1_001))) is not None
 
 
 def test_what_brings_net_exposure_nearer_to_zero_passes() -> None:
@@ -405,15 +448,15 @@ def test_who_has_nothing_left_opens_nothing() -> None:
     ruined = Desk(OPEN).pay("1000000")
     ruined.ledger.rebase("ann")
     assert ruined.check(ONE) == ("ORDER_SHARE", share("100", "0", "1000000", "0"))
-    assert ruined.check(replace(ONE, opening=False)) is None
+    assert ruined.check(ONE._replace(opening=False)) is None
 
 
 def test_the_losses_of_an_earlier_day_are_not_this_days() -> None:
     desk = Desk(account(daily_loss_percent=D(5))).pay("50000")
     desk.ledger.mark({}, NOW + DAY_NS)
-    assert desk.check(replace(ONE, now=NOW + DAY_NS, quote_at=NOW + DAY_NS)) is None
+    assert desk.check(ONE._replace(now=NOW + DAY_NS, quote_at=NOW + DAY_NS)) is None
     desk.ledger.fee("ann", "s", D(47_500))
-    told = desk.check(replace(ONE, now=NOW + DAY_NS, quote_at=NOW + DAY_NS))
+    told = desk.check(ONE._replace(now=NOW + DAY_NS, quote_at=NOW + DAY_NS))
     assert told == ("DAILY_LOSS", lost("902500", "950000", "5"))
 
 
@@ -427,7 +470,7 @@ def test_the_limit_of_a_symbol_is_that_of_its_account_at_all_venues() -> None:
 def test_what_will_be_scaled_is_not_refused_but_an_amend_is() -> None:
     desk = Desk(account(correlation_max=D("0.7"), correlation_action="scale")).fill("1")
     assert desk.check(ETH) is None
-    told = desk.check(replace(ETH, adds=0))
+    told = desk.check(ETH._replace(adds=0))
     assert told == ("CORRELATION", {"correlation": "0.85", "limit": "0.7"})
 
 
