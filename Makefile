@@ -21,7 +21,7 @@ HEADERS = $(and $(shell command -v cc),$(shell $(PYTHON) -c \
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run up test check fmt unit sim e2e bench coverage mutants mutants-risk compiled test-compiled \
-	bench-matching bench-risk lock clean
+	bench-matching bench-risk references lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -84,6 +84,9 @@ bench-matching: compiled  ## the matching engine, against others from PyPI; fetc
 
 bench-risk: setup  ## the check of an order, beside NautilusTrader's from PyPI; fetches it
 	$(BIN)/python -m benchmarks.risk
+
+references: setup  ## the statistics, beside published values; fetches their series from PyPI
+	$(BIN)/python -m benchmarks.references
 
 lock: .venv-lock/bin/uv  ## pin what the pyproject.toml files ask for; UPGRADE=1 takes the newest
 	.venv-lock/bin/uv pip compile requirements.in --output-file requirements.lock $(if $(UPGRADE),--upgrade) \

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 COMPILED = ROOT / ".venv" / "compiled"
 # `make clean` takes them along.
 PEERS_FOLDER = ROOT / ".venv" / "peers"
-# Longer than it takes to compile an engine or to fetch a large wheel.
-BUILD_S = 900
+# Longer than it takes to compile an engine, to fetch a large wheel, or to measure once.
+WAIT_S = 900
 
 
 class Environment(NamedTuple):
@@ -52,24 +52,45 @@ def compiled() -> Environment:
 
 
 def peer(name: str) -> Environment:
-    """Makes its environment, unless it is there. Raises `Unbuilt`."""
+    """Raises `Unbuilt`."""
     module, requirement = PEERS[name]
-    folder = PEERS_FOLDER / module
+    return Environment(name, module, fetched(module, requirement), {})
+
+
+def fetched(name: str, requirement: str) -> Path:
+    """The Python of an environment with this alone in it, which is made unless it is there. Raises `Unbuilt`."""
+    folder = PEERS_FOLDER / name
     stamp, python = folder / "installed", folder / "bin" / "python"
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != requirement:
         for command in (
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--no-input", requirement],
+            [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", requirement],
         ):
             done = _run(command)
             if done.returncode:
                 raise Unbuilt(_last_line(done))
         stamp.write_text(requirement, encoding="utf-8")
-    return Environment(name, module, python, {})
+    return python
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_S, check=False)
+def said(python: Path, *arguments: str, folder: Path = ROOT) -> str:
+    """What a Python prints that needs nothing from here. Raises `Unbuilt` if it fails."""
+    done = _run([str(python), *arguments], folder=folder)
+    if done.returncode:
+        raise Unbuilt(_last_line(done))
+    return done.stdout
+
+
+def _run(
+    command: list[str], variables: dict[str, str] | None = None, folder: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """`variables`: all there are for it, if not our own. Raises `Unbuilt` when it does not come to an end."""
+    try:
+        return subprocess.run(
+            command, cwd=folder, env=variables, capture_output=True, text=True, timeout=WAIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Unbuilt(f"after {WAIT_S} s still at it: {' '.join(command)}") from None
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -85,13 +106,9 @@ def run(environment: Environment, recording: Path, times: Path, seconds: float) 
 def ask(environment: Environment, driver: str, *arguments: str) -> str:
     """What a driver, `benchmarks.engines.<driver>`, prints of one engine. Raises `Unbuilt` if it fails."""
     unset = ("BOT4_PURE", "PYTHONPATH")
-    done = subprocess.run(
+    done = _run(
         [str(environment.python), "-m", f"benchmarks.engines.{driver}", environment.module, *arguments],
-        cwd=ROOT,
-        env={**{name: value for name, value in os.environ.items() if name not in unset}, **environment.variables},
-        capture_output=True,
-        text=True,
-        check=False,
+        {**{name: value for name, value in os.environ.items() if name not in unset}, **environment.variables},
     )
     if done.returncode:
         raise Unbuilt(_last_line(done))

@@ -9,6 +9,7 @@ from benchmarks.engines.checks import Checks
 from bot4_common.messages import terms
 from bot4_common.messages.limits import AccountLimits, FirmLimits, LimitsDocument, StrategyLimits, SymbolLimits
 from bot4_common.messages.risk import CorrelationsAdopted
+from bot4_risk import check as check_module
 from bot4_risk.check import Asked, check
 from bot4_risk.correlation import Correlations
 from bot4_risk.exposure import DAY_NS, Ledger
@@ -106,7 +107,8 @@ def prepare(recording: Recording) -> Checks:
         desk.fill(order._replace(buy=order.buy == (number % 2 == 0)))
 
     others = {"an order reserved, counted and over": approve, "a fill": fill, "marks": desk.mark}
-    return Checks("", asks, check, lambda refusal: refusal is None, others=others)
+    runs_as = "pure Python" if check_module.__file__.endswith(".py") else "compiled"
+    return Checks("", asks, check, lambda refusal: refusal is None, [runs_as], others)
 
 
 def _asked(number: int, order: Order) -> Asked:

