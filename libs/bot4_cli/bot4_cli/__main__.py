@@ -6,7 +6,7 @@ import logging
 import sys
 
 from bot4_cli.app import commands
-from bot4_cli.trouble import Trouble
+from bot4_cli.trouble import Trouble, first
 
 
 def app() -> None:
@@ -14,7 +14,9 @@ def app() -> None:
     logging.basicConfig(level=logging.ERROR, format="bot4: %(message)s")
     try:
         commands()
-    except Trouble as trouble:
+    except* Trouble as several:
+        # Tasks side by side have the same trouble: the first tells it.
+        trouble = first(several)
         print(f"bot4: {trouble}", file=sys.stderr)
         sys.exit(trouble.exit_code)
 

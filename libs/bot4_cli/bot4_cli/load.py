@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from bot4_cli.trouble import Trouble
 from bot4_cli.wire import Response, Wires
 from bot4_common import instruments
 from bot4_common.instruments import Instrument
@@ -20,6 +21,8 @@ from bot4_gateway.answers import ErrorAnswer, EstimateAnswer, OrderAnswer
 # A request without an answer is repeated after this pause, with the same client order id. Shorter, and a load that is
 # turned away would take the processor from those who are recovering.
 RETRY_S = 0.1
+# Whoever has had no answer for so long will have none: a killed system is back in a tenth of it.
+GIVE_UP_S = 60.0
 # How old the price may be that orders are made of. In a second the market moves one basis point; orders keep ten away.
 PRICE_AGE_S = 1.0
 
@@ -46,7 +49,8 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 async def place(wires: Wires, order: Order, ack: str = "venue") -> Sent:
-    """Asks until there is an answer, always with the same client order id: so it is done once however often asked."""
+    """Asks until there is an answer, always with the same client order id: so it is done once however often asked.
+    Raises `Trouble` when there is none for `GIVE_UP_S`."""
     body = msgspec.json.encode(order)
     first_at = time.perf_counter()
     tries = 0
@@ -67,23 +71,31 @@ async def place(wires: Wires, order: Order, ack: str = "venue") -> Sent:
                 code=code,
                 tries=tries,
             )
-        await asyncio.sleep(RETRY_S)
+        await _pause(first_at, f"order {order.client_order_id}")
 
 
 async def cancel(wires: Wires, order_id: str) -> str:
-    """Asks until there is an answer. The order's status, or the code with which the cancel was refused."""
+    """Asks until there is an answer. The order's status, or the code with which the cancel was refused. Raises
+    `Trouble` when there is none for `GIVE_UP_S`."""
+    first_at = time.perf_counter()
     while True:
         try:
             response = await wires.request("DELETE", f"/v1/orders/{order_id}")
         except ConnectionError:
-            await asyncio.sleep(RETRY_S)
+            await _pause(first_at, f"the cancel of {order_id}")
             continue
         if response.status < 300:
             return msgspec.json.decode(response.body, type=OrderAnswer).status
         refused = msgspec.json.decode(response.body, type=ErrorAnswer)
         if not refused.retryable:
             return refused.code
-        await asyncio.sleep(RETRY_S)
+        await _pause(first_at, f"the cancel of {order_id}")
+
+
+async def _pause(since: float, what: str) -> None:
+    if time.perf_counter() - since > GIVE_UP_S:
+        raise Trouble(f"{what} has no answer after {GIVE_UP_S:.0f} s: see `bot4 status`")
+    await asyncio.sleep(RETRY_S)
 
 
 async def get(wires: Wires, target: str, kind: type[A]) -> A | None:

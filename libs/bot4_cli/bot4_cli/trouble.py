@@ -14,3 +14,9 @@ class Trouble(Exception):
     def __init__(self, message: str, exit_code: int = MENDABLE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def first(several: ExceptionGroup[Trouble]) -> Trouble:
+    """Of a group, which may have groups in it."""
+    one = several.exceptions[0]
+    return first(one) if isinstance(one, ExceptionGroup) else one

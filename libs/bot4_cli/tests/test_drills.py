@@ -28,6 +28,7 @@ BTC = instruments.shipped()["BTC-USDT"]
 VENUE = streams.venue("sim")
 ORDER = Order(client_order_id="c", symbol="BTC-USDT", side="buy", type="limit", quantity=Decimal(10), strategy="drill")
 SIDES: tuple[Side, Side] = ("buy", "sell")
+HELD = {("sim", "BTC-USDT"): Decimal(-2)}
 
 # What every event of an order may need, and no test is about.
 USUAL: dict[str, Any] = {
@@ -127,8 +128,8 @@ def test_a_chronicle_keeps_when_each_event_was_decided_and_leaves_the_market_out
 # The kill switch
 
 MEASURED = kill_switch.Measured(
-    resting=1, markets=1, asked_at=1_000_000, answered_at=3_000_000, refused=0, killed_at=20_000_000, risk_ready_s=0.5,
-    unheard=["9-0"],
+    resting=["1-0"], markets=1, asked_at=1_000_000, answered_at=3_000_000, refused=0, killed_at=20_000_000,
+    risk_ready_s=0.5, unheard=["9-0"],
 )  # fmt: skip
 STOPPED = (
     on_risk(0, risk.PositionChanged, position=Decimal(5)),
@@ -159,7 +160,7 @@ def test_the_times_of_a_kill_switch_are_those_of_the_frames() -> None:
     ("without", "wrong"),
     [
         (risk.KillSwitchEngaged, "risk has not engaged the switch"),
-        (risk.CancelApproved, "fewer orders were cancelled than were resting"),
+        (risk.CancelApproved, "1-0 was resting and was not to be cancelled"),
         (execution.OrderCancelled, "1-0 was to be cancelled and is not over"),
         (risk.PositionFlattened, "flat-1 was approved while the switch was engaged"),
         (gateway.PlaceOrder, "no order was journaled while risk was dead"),
@@ -182,6 +183,34 @@ def test_what_is_missing_when_a_switch_stops_trading_is_said(without: type[Event
 def test_what_happens_in_spite_of_a_switch_is_said(more: tuple[str, int, AnyEvent], wrong: str) -> None:
     told = sorted([*STOPPED, more], key=lambda each: each[1])
     assert wrong in kill_switch.judged(heard(*told), MEASURED).wrong
+
+
+@pytest.mark.parametrize(
+    ("seen", "wrong"),
+    [
+        ({"risk_ready_s": None}, "risk is not ready again"),
+        ({"risk_ready_s": 5.1}, "risk is ready again after 5.1 s; the bound is 5 s"),
+        ({"resting": []}, "no order was resting"),
+        ({"resting": ["1-0", "2-0"]}, "2-0 was resting and was not to be cancelled"),
+        ({"markets": 0}, "nothing was held"),
+    ],
+)
+def test_what_the_caller_saw_is_judged_as_well(seen: dict[str, Any], wrong: str) -> None:
+    assert kill_switch.judged(heard(*STOPPED), MEASURED._replace(**seen)).wrong == [wrong]
+
+
+def test_a_switch_that_was_never_engaged_has_no_times() -> None:
+    told = [each for each in STOPPED if not isinstance(each[2], risk.KillSwitchEngaged)]
+    figures = kill_switch.judged(heard(*told), MEASURED).figures
+    assert isinstance(figures, kill_switch.Figures)
+    assert figures.engaged_ms is figures.flat_ms is None
+
+
+def test_the_switch_of_a_strategy_is_another_one() -> None:
+    guarded = on_risk(1_500_000, risk.KillSwitchEngaged, scope="strategy")
+    figures = kill_switch.judged(heard(guarded, *STOPPED), MEASURED).figures
+    assert isinstance(figures, kill_switch.Figures)
+    assert figures.engaged_ms == 1.0
 
 
 def test_every_order_that_is_tried_meanwhile_has_to_be_refused_by_the_switch() -> None:
@@ -274,10 +303,9 @@ def test_fills_are_counted_against_the_total_as_it_is_by_then() -> None:
 @pytest.mark.parametrize(
     ("ending", "how"),
     [
-        (on_execution(3, execution.AmendRejected, code="BELOW_FILLED"), "rejected"),
-        (on_execution(3, execution.AmendRejected, code="AMEND_LOST"), "lost"),
-        (on_execution(3, execution.OrderCancelled), "overtaken"),
-        (on_execution(3, execution.OrderFilled, quantity=Decimal(10)), "overtaken"),
+        (on_execution(3, execution.AmendRejected, code="BELOW_FILLED", session_sequence=7), "rejected"),
+        (on_execution(3, execution.AmendRejected, code="AMEND_LOST", session_sequence=7), "lost"),
+        (on_execution(3, execution.AmendRejected, code="ORDER_IS_OVER"), "overtaken"),
     ],
 )
 def test_an_amend_ends_in_one_way(ending: tuple[str, int, AnyEvent], how: str) -> None:
@@ -298,6 +326,12 @@ def test_an_amend_ends_in_one_way(ending: tuple[str, int, AnyEvent], how: str) -
 )
 def test_what_an_amend_must_not_lead_to_is_said(more: tuple[str, int, AnyEvent], wrong: str) -> None:
     assert wrong in fill_during_amend.judged(heard(*AMENDED, more)).wrong
+
+
+@pytest.mark.parametrize("ending", [execution.OrderCancelled, execution.OrderFilled])
+def test_the_end_of_an_order_does_not_say_what_became_of_its_amend(ending: type[Event]) -> None:
+    told = heard(*AMENDED[1:3], on_execution(3, ending, quantity=Decimal(10)))
+    assert "an amend of 1-0.1 has no end" in fill_during_amend.judged(told).wrong
 
 
 def test_an_order_that_is_over_reserves_nothing() -> None:
@@ -326,6 +360,20 @@ def test_what_is_open_is_what_was_accepted_and_has_not_ended() -> None:
     assert believed.protected == {"1-0": (Decimal(1), Decimal(90))}
     assert believed.wrong == []
     assert restart.believed_by(heard(*there), ["sim"]).wrong == ["1-0.1 at the venue: v1; to us: nothing"]
+
+
+def test_what_changed_over_a_restart_is_said() -> None:
+    seen = restart.Seen(orders={}, lists={}, held=HELD)
+    believed = restart.Believed(ours={"1-0.1": "v1"}, theirs={"1-0.1": "v1"}, protected={})
+    before = restart.State(seen, believed)
+    assert restart.changes(before, before) == []
+    flat = before._replace(seen=msgspec.structs.replace(seen, held={}))
+    assert restart.changes(before, flat) == ["('sim', 'BTC-USDT') held before: -2; after: nothing"]
+    sent_again = before._replace(believed=msgspec.structs.replace(believed, theirs={"1-0.1": "v2"}))
+    assert restart.changes(before, sent_again) == [
+        "1-0.1 at the venue: v2; to us: v1",
+        "1-0.1 at its venue before: v1; after: v2",
+    ]
 
 
 def test_whatever_happens_to_the_account_is_an_event_but_for_what_fills_cost() -> None:
@@ -366,7 +414,6 @@ TRADED = (
     on_risk(1, risk.PositionChanged, quantity=Decimal(1)),
     on_risk(1, risk.PositionChanged, quantity=Decimal(-3)),
 )
-HELD = {("sim", "BTC-USDT"): Decimal(-2)}
 
 
 def test_a_fill_that_is_heard_twice_is_ignored_once() -> None:
@@ -382,12 +429,28 @@ def test_a_fill_that_is_heard_twice_is_ignored_once() -> None:
     ("more", "wrong"),
     [
         (TRADED[2], "trade t1 of 1-0.1 at sim was booked 2 times"),
+        (on_execution(1, execution.OrderFilled, trade_id="t3"), "trade t3 of 1-0.1 at sim was booked and never made"),
+        (at_venue(1, venue.VenueFilled, trade_id="t3"), "trade t3 of 1-0.1 at sim was not booked"),
         (TRADED[4], "BTC-USDT at sim: traded -2, booked -1"),
         (on_execution(1, execution.FillQuarantined), "1 fills were quarantined"),
     ],
 )
 def test_a_repeat_that_does_something_is_said(more: tuple[str, int, AnyEvent], wrong: str) -> None:
     assert wrong in duplicate_fill.judged(heard(*TRADED, more), fed(1, 1), ("sim",), HELD).wrong
+
+
+def test_what_is_booked_again_was_not_ignored() -> None:
+    figures = duplicate_fill.judged(heard(*TRADED, TRADED[2]), fed(1, 1, 2), ("sim",), HELD).figures
+    assert isinstance(figures, duplicate_fill.Figures)
+    assert (figures.booked, figures.ignored) == (3, 0)
+
+
+def test_trades_that_balance_are_missed_all_the_same() -> None:
+    both = [at_venue(1, venue.VenueFilled, trade_id=f"t{side}", side=side) for side in SIDES]
+    assert duplicate_fill.judged(heard(*TRADED, *both), fed(1, 1), ("sim",), HELD).wrong == [
+        "trade tbuy of 1-0.1 at sim was not booked",
+        "trade tsell of 1-0.1 at sim was not booked",
+    ]
 
 
 def test_what_the_account_is_shown_is_compared_as_well() -> None:

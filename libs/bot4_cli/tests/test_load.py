@@ -9,7 +9,9 @@ from random import Random
 import msgspec
 import pytest
 
+from bot4_cli import load
 from bot4_cli.load import Load, Market, Sent, cancel, get, place, small_order
+from bot4_cli.trouble import Trouble
 from bot4_cli.wire import Wires
 from bot4_common import instruments
 from bot4_common.messages.terms import Order
@@ -75,6 +77,15 @@ def test_a_cancel_is_asked_for_until_it_is_answered(replies: list[Reply], outcom
     assert asyncio.run(story()) == outcome
 
 
+def test_who_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "GIVE_UP_S", 0.0)
+    nobody = Wires("http://127.0.0.1:1", "key", 1)
+    with pytest.raises(Trouble, match="order c has no answer"):
+        asyncio.run(place(nobody, ORDER))
+    with pytest.raises(Trouble, match="the cancel of 1-0 has no answer"):
+        asyncio.run(cancel(nobody, "1-0"))
+
+
 def test_one_connection_carries_many_requests_and_no_more_are_opened_than_allowed() -> None:
     async def story() -> list[Asked]:
         async with serving(lambda _: (200, order_answer("1-0"))) as (url, asked):
@@ -134,13 +145,13 @@ def test_a_load_holds_its_rate_and_ends_when_all_is_answered() -> None:
     async def story() -> tuple[list[Sent], list[Asked]]:
         async with serving(reply) as (url, asked):
             wires = Wires(url, "key", 8)
-            load = Load(wires, rate=100, in_flight=8, id="run")
+            busy = Load(wires, rate=100, in_flight=8, id="run")
             async with asyncio.TaskGroup() as group:
-                group.create_task(load.run())
+                group.create_task(busy.run())
                 await asyncio.sleep(1)
-                load.stop()
+                busy.stop()
             await wires.close()
-            return load.sent, asked
+            return busy.sent, asked
 
     sent, asked = asyncio.run(story())
     assert 50 <= len(sent) <= 101

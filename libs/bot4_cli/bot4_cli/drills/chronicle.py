@@ -23,8 +23,8 @@ class Told(NamedTuple):
 
 
 class Chronicle:
-    """By stream, in the order of each. What the rest of a market does is left out: there is much of it, and no drill
-    asks."""
+    """Events by stream, in the order of each. What the rest of a market does is left out: there is much of it, and no
+    drill asks."""
 
     def __init__(self) -> None:
         self._told: dict[str, list[Told]] = defaultdict(list)
@@ -51,7 +51,7 @@ class Chronicle:
                 yield told.at, told.event
 
     def first_after(self, stream: str, at: int) -> int | None:
-        """When the first frame after a moment was decided."""
+        """When the first event after a moment was decided; none when there is none yet."""
         return next((told.at for told in self.told(stream) if told.at > at), None)
 
 

@@ -30,7 +30,8 @@ Rate = Annotated[float, typer.Option(help="Orders per second meanwhile.", min=1,
 def kill_switch(orders: Orders = 200, rate: Rate = 50, data: Data = HERE, as_json: AsJson = False) -> None:
     """Engage the kill switch over resting orders and a load, measure it, kill risk, and see that it stays engaged.
 
-    Exit code 0: all was cancelled and closed, nothing was taken until the reset, the audit is clean. 1: not so.
+    Exit code 0: all was cancelled and closed, risk was back within five seconds, nothing was taken until the reset, the
+    audit is clean. 1: not so.
 
     Example: `bot4 drill kill-switch --orders 500`
     """
@@ -69,7 +70,7 @@ def fill_during_amend(seconds: Seconds = 10, data: Data = HERE, as_json: AsJson 
 def restart(orders: Orders = 100, data: Data = HERE, as_json: AsJson = False) -> None:
     """Kill all services and the broker (SIGKILL) while orders, stops and lists rest.
 
-    Exit code 0: all is there as before, nothing was sent, the audit is clean. 1: not so.
+    Exit code 0: all is back within five seconds and there as before, nothing was sent, the audit is clean. 1: not so.
 
     Example: `bot4 drill restart-with-resting-orders --orders 300`
     """

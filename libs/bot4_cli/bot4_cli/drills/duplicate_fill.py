@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -30,13 +30,15 @@ LOAD_IN_FLIGHT = 64
 
 # Venue and symbol.
 Place = tuple[str, str]
+# Venue, child order and trade id.
+Trade = tuple[str, str, str]
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """On the feed, as execution hears it: `messages`, those of them that `repeat` others, and the fills among both.
-    `trades` are the account's distinct ones in the records of the venues, `booked` the fills that moved a position,
-    `ignored` those heard again and not booked, `quarantined` those that contradict what is known. `resent` messages
-    were asked for again."""
+    """On the feed, as execution hears it: `messages`, how many of them are `repeats`, and the account's `fills` among
+    all. `trades` are the account's distinct ones in the records of the venues, `booked` the fills that execution took,
+    `ignored` those heard again and not taken, `quarantined` those that contradict what is known. `resent` messages were
+    asked for again."""
 
     messages: int
     repeats: int
@@ -83,8 +85,13 @@ async def drill(ground: Ground, seconds: float, rate: float) -> Result:
         ground.say("waiting until every outcome is known")
         load.stop()
     wrong = [f"{order.order_id} is still {order.status}" for order in await ground.known()]
-    told = {(position.venue, position.symbol): Decimal(position.quantity) for position in await ground.positions()}
-    result = await ground.judged(lambda heard: judged(heard, ear, ground.run.venues, told))
+
+    async def look() -> Result:
+        heard = await ground.heard()
+        shown = {(held.venue, held.symbol): Decimal(held.quantity) for held in await ground.positions()}
+        return judged(heard, ear, ground.run.venues, shown)
+
+    result = await ground.settled(look)
     return Result(figures=result.figures, wrong=[*wrong, *result.wrong])
 
 
@@ -115,19 +122,19 @@ async def listening(ground: Ground, ear: Ear) -> AsyncIterator[None]:
             await reading.stop()
 
 
-def judged(heard: Chronicle, ear: Ear, venues: tuple[str, ...], told: Mapping[Place, Decimal]) -> Result:
-    """`told` are the positions as the account is shown them."""
-    true, trades = truth(heard, venues)
-    fills = [event for _, event in heard.events(streams.EXECUTION, OrderFilled, ACCOUNT)]
-    booked = Counter((event.venue, event.child_id, event.trade_id) for event in fills)
+def judged(heard: Chronicle, ear: Ear, venues: tuple[str, ...], shown: Mapping[Place, Decimal]) -> Result:
+    """`shown` are the positions as the account is shown them."""
+    trades, booked = traded(heard, venues), Counter(_bookings(heard))
     quarantined = sum(1 for _ in heard.events(streams.EXECUTION, FillQuarantined, ACCOUNT))
+    repeated = ear.fills.total() - len(ear.fills)
+    booked_again = booked.total() - len(booked)
     figures = Figures(
         messages=ear.messages.total(),
         repeats=ear.messages.total() - len(ear.messages),
         fills=ear.fills.total(),
-        trades=trades,
-        booked=len(fills),
-        ignored=ear.fills.total() - len(ear.fills),
+        trades=len(trades),
+        booked=booked.total(),
+        ignored=repeated - booked_again,
         quarantined=quarantined,
         resent=sum(
             resent.through - resent.session_sequence + 1
@@ -136,31 +143,48 @@ def judged(heard: Chronicle, ear: Ear, venues: tuple[str, ...], told: Mapping[Pl
         ),
     )
     wrong = [
-        f"trade {trade} of {child} at {venue} was booked {n} times"
-        for (venue, child, trade), n in booked.items()
-        if n > 1
+        *(f"{_named(trade)} was booked {times} times" for trade, times in booked.items() if times > 1),
+        *(f"{_named(trade)} was not booked" for trade in trades if trade not in booked),
+        *(f"{_named(trade)} was booked and never made" for trade in booked if trade not in trades),
+        *_differences(held_by(trades), "booked", positions(heard)),
+        *_differences(held_by(trades), "shown", shown),
     ]
-    for name, believed in (("booked", positions(heard)), ("shown", told)):
-        for venue, symbol in sorted({*true, *believed}):
-            place = venue, symbol
-            if true.get(place, ZERO) != believed.get(place, ZERO):
-                wrong.append(f"{symbol} at {venue}: traded {true.get(place, ZERO)}, {name} {believed.get(place, ZERO)}")
     wrong += [f"{quarantined} fills were quarantined"] if quarantined else []
-    wrong += [] if figures.ignored else ["no fill was told twice"]
+    wrong += [] if repeated else ["no fill was told twice"]
     return Result(figures=figures, wrong=wrong)
 
 
-def truth(heard: Chronicle, venues: tuple[str, ...]) -> tuple[dict[Place, Decimal], int]:
-    """What the account holds by the venues' own records, each trade of each order counted once; and how many."""
+def traded(heard: Chronicle, venues: tuple[str, ...]) -> dict[Trade, tuple[Place, Decimal]]:
+    """By the venues' own records: where each trade of each order was, and what it added to what is held there."""
+    return {
+        (venue, fill.child_id, fill.trade_id): ((venue, fill.symbol), signed(fill.side, fill.quantity))
+        for venue in venues
+        for _, fill in heard.events(streams.venue(venue), VenueFilled, ACCOUNT)
+    }
+
+
+def held_by(trades: Mapping[Trade, tuple[Place, Decimal]]) -> dict[Place, Decimal]:
     held: dict[Place, Decimal] = defaultdict(Decimal)
-    seen: set[tuple[str, str, str]] = set()
-    for venue in venues:
-        for _, fill in heard.events(streams.venue(venue), VenueFilled, ACCOUNT):
-            trade = venue, fill.child_id, fill.trade_id
-            if trade not in seen:
-                seen.add(trade)
-                held[venue, fill.symbol] += signed(fill.side, fill.quantity)
-    return dict(held), len(seen)
+    for place, change in trades.values():
+        held[place] += change
+    return dict(held)
+
+
+def _bookings(heard: Chronicle) -> Iterator[Trade]:
+    for _, fill in heard.events(streams.EXECUTION, OrderFilled, ACCOUNT):
+        yield fill.venue, fill.child_id, fill.trade_id
+
+
+def _named(trade: Trade) -> str:
+    venue, child_id, trade_id = trade
+    return f"trade {trade_id} of {child_id} at {venue}"
+
+
+def _differences(true: Mapping[Place, Decimal], name: str, believed: Mapping[Place, Decimal]) -> Iterator[str]:
+    for venue, symbol in sorted({*true, *believed}):
+        was_traded, other = (held.get((venue, symbol), ZERO) for held in (true, believed))
+        if was_traded != other:
+            yield f"{symbol} at {venue}: traded {was_traded}, {name} {other}"
 
 
 def positions(heard: Chronicle) -> dict[Place, Decimal]:

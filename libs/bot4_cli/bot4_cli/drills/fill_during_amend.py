@@ -24,8 +24,6 @@ from bot4_common.messages.execution import (
     AmendRejected,
     AmendSent,
     OrderAmended,
-    OrderCancelled,
-    OrderExpired,
     OrderFilled,
     OrderPrevented,
     OrderSent,
@@ -58,9 +56,10 @@ LOST = 0.2
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """How the `amends` that were sent ended: `confirmed` or `rejected` by the venue, `lost` on the way there, or
-    `overtaken` by the end of their order; `refused` ones risk had not let go. `fills_in_flight` are those of all
-    `fills` that came while an amend of their order was under way; `amend_ms` is from sending an amend to its answer."""
+    """How the `amends` that were sent to venues ended: `confirmed` or `rejected` by the venue, `lost` on the way there,
+    or `overtaken` by the end of their order; `refused` ones risk had not let go. `fills_in_flight` are those of all
+    `fills` that came while an amend of their order was under way; `amend_ms` is from sending an amend to the venue's
+    answer. `orders` are all that were sent, with those that close at the end what was bought."""
 
     orders: int
     amends: int
@@ -91,7 +90,7 @@ class Amended(msgspec.Struct):
     def end(self, how: str, at: int) -> None:
         """Of an amend, if one is under way."""
         if self.since is not None:
-            self.ended = [*self.ended, (how, at - self.since)]
+            self.ended.append((how, at - self.since))
         self.since = None
 
 
@@ -211,19 +210,22 @@ def _take(order: Amended, at: int, event: Event) -> None:
             order.total = event.quantity
             order.end("confirmed", at)
         case AmendRejected():
-            order.end("lost" if event.code == "AMEND_LOST" else "rejected", at)
+            order.end(_how(event), at)
         case OrderFilled():
             order.filled += event.quantity
             order.fills += 1
             order.fills_in_flight += order.since is not None
-            if not event.leaves:
-                order.end("overtaken", at)
         case OrderPrevented():
             order.prevented += event.quantity
         case OrderTrimmed():
             order.total = event.quantity
-        case OrderCancelled() | OrderExpired():
-            order.end("overtaken", at)
+
+
+def _how(rejected: AmendRejected) -> str:
+    """What the venue has not said execution knows by itself, from the end of the order."""
+    if not rejected.session_sequence:
+        return "overtaken"
+    return "lost" if rejected.code == "AMEND_LOST" else "rejected"
 
 
 def reserved(heard: Chronicle) -> dict[str, Decimal]:

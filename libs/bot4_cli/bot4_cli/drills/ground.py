@@ -19,7 +19,7 @@ import msgspec
 
 from bot4_cli import proofs, truth
 from bot4_cli.client import Client
-from bot4_cli.drill import ACCOUNT, GIVE_UP_S, IN_FLIGHT, LOOK_S, is_back, strike
+from bot4_cli.drill import ACCOUNT, GIVE_UP_S, IN_FLIGHT, LOOK_S, RECOVERY_S, in_bound, is_back, strike
 from bot4_cli.drills import orders
 from bot4_cli.drills.chronicle import Chronicle, chronicle
 from bot4_cli.drills.room import with_room
@@ -155,12 +155,23 @@ class Ground:
     async def ends(self) -> dict[str, int]:
         return {stream: await self.log.end(stream) for stream in streams.written(self.run.venues)}
 
+    async def heard(self) -> Chronicle:
+        """The story since the drill began."""
+        return await chronicle(self.log, self.began)
+
     async def judged(self, judge: Callable[[Chronicle], J]) -> J:
-        """What `judge` makes of the story since the drill began. What is still on its way looks wrong, so the story is
-        told again for a while."""
+        """What `judge` makes of the story since the drill began."""
+
+        async def look() -> J:
+            return judge(await self.heard())
+
+        return await self.settled(look)
+
+    async def settled(self, look: Callable[[], Awaitable[J]]) -> J:
+        """What is still on its way looks wrong, so it is looked at again for a while."""
         until = time.monotonic() + SETTLE_S
         while True:
-            verdict = judge(await chronicle(self.log, self.began))
+            verdict = await look()
             if not verdict.wrong or time.monotonic() > until:
                 return verdict
             await asyncio.sleep(SETTLE_LOOK_S)
@@ -220,7 +231,7 @@ class Ground:
             ) from None
 
     async def _close(self, position: PositionAnswer) -> None:
-        """As much as goes at a time, for one of the strategies that have a part in it."""
+        """As much as goes at a time, for the strategy that has the largest part in it."""
         market, held = self.markets[position.venue, position.symbol], Decimal(position.quantity)
         await market.look()
         parts = {each.strategy: Decimal(each.quantity) for each in position.strategies}
@@ -280,5 +291,12 @@ async def drilled(name: str, data: Path, say: Say, drill: Callable[[Ground], Awa
 
 
 def milliseconds(since: int, until: int | None) -> float | None:
-    """Between two moments in ns."""
+    """Between two moments in ns; none while the second has not come."""
     return None if until is None else (until - since) / 1e6
+
+
+def late(what: str, ready_s: float | None) -> list[str]:
+    """What is wrong with how long it took until all was ready again."""
+    if ready_s is None:
+        return [f"{what} not ready again"]
+    return [] if in_bound(ready_s) else [f"{what} ready again after {ready_s:.1f} s; the bound is {RECOVERY_S:.0f} s"]

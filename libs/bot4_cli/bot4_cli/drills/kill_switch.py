@@ -17,7 +17,7 @@ import msgspec
 from bot4_cli.drill import ACCOUNT
 from bot4_cli.drills import orders
 from bot4_cli.drills.chronicle import Chronicle
-from bot4_cli.drills.ground import Ground, Result, milliseconds
+from bot4_cli.drills.ground import Ground, Result, late, milliseconds
 from bot4_cli.load import Load, Market, Sent
 from bot4_cli.statistics import percentile
 from bot4_cli.wire import Wires
@@ -62,11 +62,12 @@ ENDS = (OrderCancelled, OrderExpired, OrderRejected, OrderLost)
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """The switch found so many `resting` orders, positions in so many `markets`, and a load.
+    """The switch found so many `resting` orders of the drill, positions in so many `markets`, and a load.
 
     From the request for the switch until it was answered, by the caller's clock; and, by the times of the journal's
-    frames, until risk had engaged it, the last order was cancelled, and the last position was closed. A single cancel
-    counts from risk's frame to that with the venue's word. `refused` orders were tried while it was engaged.
+    frames, until risk had engaged it, the last order was cancelled, and the last position was closed. `cancels` are all
+    that it asked for, those of the load's orders included; each counts from risk's frame to that with the venue's word.
+    `refused` are the orders that it refused while it was engaged.
 
     From the kill of risk until all was ready again, and until the last order was refused that was journaled meanwhile;
     and what was sent to a venue meanwhile.
@@ -90,9 +91,9 @@ class Figures(msgspec.Struct, kw_only=True):
 
 class Measured(NamedTuple):
     """What the caller saw. Moments in ns since the epoch: the request for the switch, its answer, the kill of risk.
-    `unheard` are the ids of the orders that were placed while risk was dead."""
+    `resting` are the ids of the drill's orders that were open before, `unheard` of those placed while risk was dead."""
 
-    resting: int
+    resting: list[str]
     markets: int
     asked_at: int
     answered_at: int
@@ -111,6 +112,7 @@ async def drill(ground: Ground, resting: int, rate: float) -> Result:
         group.create_task(load.run())
         await asyncio.sleep(LOAD_S)
         markets = len(await ground.positions())
+        at_stake = [order.order_id for order in await ground.open_orders() if order.strategy == orders.STRATEGY]
         ground.say("engaging the kill switch")
         asked_at, answered_at, wrong = await _engage(ground)
         engaged_since = time.perf_counter()
@@ -123,13 +125,21 @@ async def drill(ground: Ground, resting: int, rate: float) -> Result:
     unheard = await _try(ground, "unheard", "journaled")
     ready_s = await ground.back(pids, began)
     tried += await _try(ground, "latched", "venue")
-    wrong += unrefused(tried)
+    passed = unrefused(tried)
     ground.say("resetting the kill switch")
     wrong += await _reset(ground)
-    unheard_ids = [each.order_id for each in unheard]
-    measured = Measured(resting, markets, asked_at, answered_at, len(tried), killed_at, ready_s, unheard_ids)
+    measured = Measured(
+        resting=at_stake,
+        markets=markets,
+        asked_at=asked_at,
+        answered_at=answered_at,
+        refused=len(tried) - len(passed),
+        killed_at=killed_at,
+        risk_ready_s=ready_s,
+        unheard=[each.order_id for each in unheard],
+    )
     result = await ground.judged(lambda heard: judged(heard, measured))
-    return Result(figures=result.figures, wrong=[*wrong, *result.wrong])
+    return Result(figures=result.figures, wrong=[*wrong, *passed, *result.wrong])
 
 
 def at_rest(ground: Ground) -> Iterator[Order]:
@@ -152,45 +162,59 @@ def unrefused(tried: Iterable[Sent]) -> list[str]:
 
 
 def judged(heard: Chronicle, measured: Measured) -> Result:
-    engaged_at = next((at for at, _ in heard.events(streams.RISK, KillSwitchEngaged, ACCOUNT)), None)
-    reset_at = next((at for at, _ in heard.events(streams.RISK, KillSwitchReset, ACCOUNT)), None)
+    engaged_at, reset_at = _first(heard, KillSwitchEngaged), _first(heard, KillSwitchReset)
     cancelled = cancels(heard)
+    ends = [until for _, until in cancelled.values() if until is not None]
     took = sorted(until - since for since, until in cancelled.values() if until is not None)
-    last_cancel_at = max((until for _, until in cancelled.values() if until is not None), default=None)
-    flat_at = flattened_at(heard, engaged_at or 0, reset_at)
-    heard_again_at = heard.first_after(streams.RISK, measured.killed_at)
-    gap = range(measured.killed_at, heard_again_at or sys.maxsize)
-    journaled = sum(at in gap for at, _ in heard.events(streams.GATEWAY, PlaceOrder, ACCOUNT))
-    sent = sum(at in gap for at, _ in heard.events(streams.EXECUTION, OrderSent, ACCOUNT))
+    flat_at = None if engaged_at is None else flattened_at(heard, engaged_at, reset_at)
+    gap = range(measured.killed_at, heard.first_after(streams.RISK, measured.killed_at) or sys.maxsize)
     refused_at = refusals(heard, measured.unheard)
     figures = Figures(
-        resting=measured.resting,
+        resting=len(measured.resting),
         markets=measured.markets,
         answered_ms=(measured.answered_at - measured.asked_at) / 1e6,
         engaged_ms=milliseconds(measured.asked_at, engaged_at),
         cancels=len(cancelled),
         cancel_ms_p50=percentile(took, 50) / 1e6 if took else None,
         cancel_ms_max=took[-1] / 1e6 if took else None,
-        last_cancel_ms=milliseconds(measured.asked_at, last_cancel_at),
+        last_cancel_ms=milliseconds(measured.asked_at, max(ends, default=None)),
         flat_ms=milliseconds(measured.asked_at, flat_at),
         refused=measured.refused,
         risk_ready_s=measured.risk_ready_s,
-        journaled_without_risk=journaled,
-        sent_without_risk=sent,
+        journaled_without_risk=sum(at in gap for at, _ in heard.events(streams.GATEWAY, PlaceOrder, ACCOUNT)),
+        sent_without_risk=sum(at in gap for at, _ in heard.events(streams.EXECUTION, OrderSent, ACCOUNT)),
         refused_after_s=(max(refused_at.values()) - measured.killed_at) / 1e9 if refused_at else None,
     )
-    wrong = [f"{order_id} was approved while the switch was engaged" for order_id in approvals(heard)]
-    wrong += [f"{order_id} was to be cancelled and is not over" for order_id, (_, end) in cancelled.items() if not end]
-    wrong += [f"{each} was not refused by the switch" for each in measured.unheard if each not in refused_at]
+    wrong = [
+        *_missed(figures),
+        *(
+            f"{order_id} was resting and was not to be cancelled"
+            for order_id in measured.resting
+            if order_id not in cancelled
+        ),
+        *(f"{order_id} was to be cancelled and is not over" for order_id, (_, end) in cancelled.items() if not end),
+        *(f"{order_id} was approved while the switch was engaged" for order_id in approvals(heard)),
+        *(f"{order_id} was not refused by the switch" for order_id in measured.unheard if order_id not in refused_at),
+    ]
+    return Result(figures=figures, wrong=wrong)
+
+
+def _missed(figures: Figures) -> list[str]:
+    """What the figures alone show to be wrong."""
     checks = {
-        "risk has not engaged the switch": engaged_at is not None,
-        "fewer orders were cancelled than were resting": len(cancelled) >= measured.resting,
-        "what was held was not closed": flat_at is not None,
-        "risk is not ready again": measured.risk_ready_s is not None,
-        "no order was journaled while risk was dead": journaled > 0,
-        f"{sent} orders were sent while risk was dead": not sent,
+        "risk has not engaged the switch": figures.engaged_ms is not None,
+        "no order was resting": figures.resting > 0,
+        "nothing was held": figures.markets > 0,
+        "what was held was not closed": figures.flat_ms is not None,
+        "no order was journaled while risk was dead": figures.journaled_without_risk > 0,
+        f"{figures.sent_without_risk} orders were sent while risk was dead": not figures.sent_without_risk,
     }
-    return Result(figures=figures, wrong=[*(what for what, holds in checks.items() if not holds), *wrong])
+    return [*(what for what, holds in checks.items() if not holds), *late("risk is", figures.risk_ready_s)]
+
+
+def _first(heard: Chronicle, kind: type[KillSwitchEngaged | KillSwitchReset]) -> int | None:
+    """When the account's switch was first turned so; a guard may turn that of a strategy."""
+    return next((at for at, event in heard.events(streams.RISK, kind, ACCOUNT) if event.scope == "account"), None)
 
 
 def cancels(heard: Chronicle) -> dict[str, tuple[int, int | None]]:
@@ -211,9 +235,9 @@ def approvals(heard: Chronicle) -> list[str]:
     engaged, exits, found = False, set[str](), list[str]()
     for told in heard.told(streams.RISK, ACCOUNT):
         match told.event:
-            case KillSwitchEngaged():
+            case KillSwitchEngaged(scope="account"):
                 engaged = True
-            case KillSwitchReset():
+            case KillSwitchReset(scope="account"):
                 engaged = False
             case PositionFlattened() | StopTriggered() as closed:
                 exits.add(closed.exit_id)
@@ -223,7 +247,7 @@ def approvals(heard: Chronicle) -> list[str]:
 
 
 def flattened_at(heard: Chronicle, since: int, until: int | None) -> int | None:
-    """From when on nothing was held any more, in between; none if something was held to the end."""
+    """From when on nothing was held any more, between two moments; none if something was held to the end."""
     held: dict[tuple[str, str], Decimal] = {}
     flat_at: int | None = since
     for at, event in heard.events(streams.RISK, PositionChanged, ACCOUNT):

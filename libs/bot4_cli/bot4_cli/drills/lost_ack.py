@@ -59,8 +59,8 @@ class Figures(msgspec.Struct, kw_only=True):
     """`orders` were sent to venues, and for some of them a cancel. `acks_lost` are the venues' answers to them that did
     not arrive when told, `requests_lost` what did not reach a venue, queries included.
 
-    From the moment the venue told it until a lost answer was known, in ms; and the same from the moment on at which an
-    outcome counted as unknown, which it does after a second of silence. `lost` orders never reached their venue;
+    A lost answer heals from the moment the venue told it until execution had it. `unknown` outcomes, which they are
+    after a second of silence, are resolved when execution knows better. `lost` orders never reached their venue;
     `turned_away` were not sent at all, since the venue failed too often.
     """
 
@@ -133,11 +133,10 @@ def healing_ns(heard: Chronicle, venue: str) -> list[int | None]:
     """Of each answer that was lost: from when the venue told it until execution had it; none if it never had."""
     stream = streams.venue(venue)
     struck = {fault.session_sequence for _, fault in heard.events(stream, FeedFault) if _loses(fault)}
-    taken = {
-        getattr(told.event, "session_sequence", 0): told.at
-        for told in heard.told(streams.EXECUTION)
-        if getattr(told.event, "venue", "") == venue
-    }
+    taken: dict[int, int] = {}
+    for told in heard.told(streams.EXECUTION):
+        if getattr(told.event, "venue", "") == venue:
+            taken.setdefault(getattr(told.event, "session_sequence", 0), told.at)
     took: list[int | None] = []
     for told in heard.told(stream, ACCOUNT):
         if isinstance(told.event, ANSWERS) and told.event.session_sequence in struck:
@@ -176,11 +175,9 @@ def differences(heard: Chronicle, venue: str) -> list[str]:
     clients = Counter(event.order.client_order_id for event in ours)
     wrong += [f"{client_id} is {times} orders at {venue}" for client_id, times in clients.items() if times > 1]
     for child_id in (event.child_id for event in ours):
-        if (child_id in there, child_id in known_there, child_id in known_not) not in (
-            (True, True, False),
-            (False, False, True),
-        ):
-            wrong.append(f"{child_id} is {'' if child_id in there else 'not '}at {venue}, and we do not know it")
+        is_there = child_id in there
+        if (child_id in known_there, child_id in known_not) != (is_there, not is_there):
+            wrong.append(f"{child_id} is {'' if is_there else 'not '}at {venue}, and we do not know it")
     return wrong
 
 

@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from bot4_cli.drill import ACCOUNT
 from bot4_cli.drills import orders
 from bot4_cli.drills.chronicle import Chronicle, Told, chronicle
-from bot4_cli.drills.ground import Ground, Result
+from bot4_cli.drills.ground import Ground, Result, late
 from bot4_cli.drills.kill_switch import SIDES, at_rest
 from bot4_cli.trouble import Trouble
 from bot4_common import streams
@@ -48,7 +48,6 @@ KINDS: tuple[ListKind, ...] = ("oco", "otoco")
 # What goes to a venue, and what a kill may leave for later: the costs of fills.
 SENT = (OrderSent, ListSent, AmendSent, CancelSent)
 LATE = (CostRecorded, FeeBooked)
-
 
 K = TypeVar("K")
 
@@ -95,57 +94,66 @@ class Believed(msgspec.Struct, frozen=True, kw_only=True):
         return different("at the venue", self.theirs, "to us", self.ours)
 
 
+class State(NamedTuple):
+    seen: Seen
+    believed: Believed
+
+
 async def drill(ground: Ground, resting: int) -> Result:
     ground.say("placing orders, stops and lists")
     await _set_up(ground, resting)
-    before = await _seen(ground)
-    believed = await ground.judged(lambda heard: believed_by(heard, ground.run.venues))
-    after_these = await ground.ends()
+    before, stood_at = await _state(ground), await ground.ends()
     names = [process.name for process in ground.run.services]
     ground.say(f"killing all {len(names)} processes")
     began, pids = time.perf_counter(), ground.kill(names)
     ready_s = await ground.back(pids, began)
     await asyncio.sleep(WATCHED_S)
-    after = await _seen(ground)
-    believed_after = await ground.judged(lambda heard: believed_by(heard, ground.run.venues))
-    meanwhile = events(await chronicle(ground.log, after_these), ground.run.venues)
+    after = await _state(ground)
+    meanwhile = events(await chronicle(ground.log, stood_at), ground.run.venues)
     ground.say("cancelling what is left")
     await ground.tidy()
-    cancelled = ended(await chronicle(ground.log, after_these)) & before.orders.keys()
-    kept = [id for id, order in before.orders.items() if after.orders.get(id) == order]
-    held_back = [order for order in before.orders.values() if order.status == "held"]
-    at_venues = [order for order in before.orders.values() if order.status != "held"]
-    figures = Figures(
+    cancelled = ended(await chronicle(ground.log, stood_at)) & before.seen.orders.keys()
+    return Result(
+        figures=_figures(before, after, meanwhile, len(names), ready_s, len(cancelled)),
+        wrong=[
+            *late("the system is", ready_s),
+            *changes(before, after),
+            *(f"without being asked: {told.event.__struct_config__.tag}" for told in meanwhile),
+            *(f"{order_id} could not be cancelled" for order_id in sorted(before.seen.orders.keys() - cancelled)),
+        ],
+    )
+
+
+def _figures(
+    before: State, after: State, meanwhile: list[Told], killed: int, ready_s: float | None, cancelled: int
+) -> Figures:
+    orders, held = before.seen.orders, [order for order in before.seen.orders.values() if order.status == "held"]
+    at_venues = [order for order in orders.values() if order.status != "held"]
+    return Figures(
         resting=sum(order.type not in STOPS for order in at_venues),
         stops=sum(order.type in STOPS for order in at_venues),
-        held=len(held_back),
-        lists=len(before.lists),
-        markets=len(before.held),
-        protective_stops=len(believed.protected),
-        killed=len(names),
+        held=len(held),
+        lists=len(before.seen.lists),
+        markets=len(before.seen.held),
+        protective_stops=len(before.believed.protected),
+        killed=killed,
         ready_s=ready_s,
-        kept=len(kept),
+        kept=sum(after.seen.orders.get(order_id) == order for order_id, order in orders.items()),
         sent=sum(isinstance(told.event, SENT) for told in meanwhile),
-        cancelled=len(cancelled),
+        cancelled=cancelled,
     )
-    wrong = [
-        *([] if ready_s is not None else ["not every process is ready again"]),
-        *believed.wrong,
-        *believed_after.wrong,
-        *changes(before, after),
-        *different("before", believed.theirs, "after", believed_after.theirs),
-        *different("protected before", believed.protected, "protected after", believed_after.protected),
-        *(f"without being asked: {told.event.__struct_config__.tag}" for told in meanwhile),
-        *(f"{order_id} could not be cancelled" for order_id in sorted(before.orders.keys() - cancelled)),
-    ]
-    return Result(figures=figures, wrong=wrong)
 
 
-def changes(before: Seen, after: Seen) -> list[str]:
+def changes(before: State, after: State) -> list[str]:
+    """What is not as it was, and where the venues have it otherwise than we."""
     return [
-        *different("order before", before.orders, "after", after.orders),
-        *different("list before", before.lists, "after", after.lists),
-        *different("held before", before.held, "after", after.held),
+        *before.believed.wrong,
+        *after.believed.wrong,
+        *different("order before", before.seen.orders, "after", after.seen.orders),
+        *different("list before", before.seen.lists, "after", after.seen.lists),
+        *different("held before", before.seen.held, "after", after.seen.held),
+        *different("at its venue before", before.believed.theirs, "after", after.believed.theirs),
+        *different("protected before", before.believed.protected, "after", after.believed.protected),
     ]
 
 
@@ -216,6 +224,11 @@ async def _place_list(ground: Ground, asked: OrderList) -> None:
     if answered.status >= 300:
         refused = msgspec.json.decode(answered.body, type=ErrorAnswer)
         raise Trouble(f"a list of the drill is refused: {refused.code} {refused.details}")
+
+
+async def _state(ground: Ground) -> State:
+    seen = await _seen(ground)
+    return State(seen, await ground.judged(lambda heard: believed_by(heard, ground.run.venues)))
 
 
 async def _seen(ground: Ground) -> Seen:
