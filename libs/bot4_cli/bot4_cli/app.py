@@ -99,6 +99,15 @@ def up(
         Path | None,
         typer.Option(help="A TOML file of venues of your own.", exists=True, dir_okay=False),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prices from before a new system, for its statistics: a CSV file of time_ns,symbol,price in the order "
+            "of time, of which every hour's first ones are taken. `bot4 venue simulate-history` writes one.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Run the demonstration as soon as all is ready.")] = False,
 ) -> None:
     """Start NATS, PostgreSQL and the six services, and keep them running until Ctrl-C.
@@ -123,6 +132,7 @@ def up(
         venues=venues,
         venue_definitions=venue_definitions,
         figures=figures,
+        history=history,
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,8 +20,8 @@ from bot4_cli import broker, postgres
 from bot4_cli.running import Process, Run, write_private
 from bot4_cli.trouble import Trouble
 from bot4_common.messages.terms import FIRST_VENUE
-from bot4_common.process import load_venues
-from bot4_common.settings import Settings
+from bot4_common.process import load_instruments, load_venues
+from bot4_common.settings import Settings, read
 from bot4_common.venues import parse
 from bot4_exchange_simulator.engine.profile import shipped
 from bot4_exchange_simulator.faults import PROFILES as LINES
@@ -81,6 +82,8 @@ class Plan(msgspec.Struct, kw_only=True):
     venues: list[str]
     venue_definitions: str | None
     figures: str | None
+    # A CSV file of prices from before the system.
+    history: str | None
 
     @property
     def folder(self) -> Path:
@@ -129,13 +132,15 @@ def planned(
     venues: str | None = None,
     venue_definitions: Path | None = None,
     figures: Path | None = None,
+    history: Path | None = None,
 ) -> Plan:
     """`venues` are named with commas between them; none: those of the folder. Raises `Trouble` when `port` is taken,
-    and for venues that are not known or not enough."""
+    for venues that are not known or not enough, and for a history that cannot be used or comes too late."""
     if not is_free(port):
         raise Trouble(f"port {port} is in use: choose another one with --port")
     definitions = kept_definitions(data, venue_definitions)
     traded_on = kept_venues(data, venues, definitions)
+    earlier = kept_history(data, history)
     names = [NATS, "monitor", POSTGRES, *services(traded_on)]
     return Plan(
         data=str(data.resolve()),
@@ -149,6 +154,7 @@ def planned(
         venues=traded_on,
         venue_definitions=None if definitions is None else str(definitions.resolve()),
         figures=None if figures is None else str(figures.resolve()),
+        history=None if earlier is None else str(earlier.resolve()),
     )
 
 
@@ -235,6 +241,39 @@ def kept_venues(data: Path, asked: str | None, definitions: Path | None = None) 
         )
     write_private(path, msgspec.json.encode(names))
     return names
+
+
+def kept_history(data: Path, given: Path | None) -> Path | None:
+    """The file of prices from before the system in the folder: what is sampled of the one that is given, or was given
+    to its first start. Later the system has prices of its own, and they are not put into an order anew."""
+    path = data / "history.csv"
+    if given is None:
+        return path if path.exists() else None
+    text = _sampled(given)
+    if (data / NATS).exists() and not (path.exists() and path.read_bytes() == text):
+        raise Trouble(
+            f"--history {given}: the system in {data} has begun without it, and has a past of its own by now: "
+            "take a new folder with --data"
+        )
+    write_private(path, text)
+    return path
+
+
+def _sampled(file: Path) -> bytes:
+    """What the cost model will take of the file. What it cannot use is said before anything is started."""
+    from bot4_cost_model.__main__ import CostSettings, load_history
+    from bot4_cost_model.sampling import written
+
+    try:
+        settings = read(CostSettings, {**os.environ, "BOT4_STATISTICS_HISTORY": str(file)})
+        samples = load_history(settings, time.time_ns())
+    except (OSError, ValueError) as error:
+        raise Trouble(f"--history {error}") from None
+    traded, named = load_instruments(settings), {symbol for sample in samples for symbol in sample.prices}
+    if not samples or not named <= set(traded):
+        told = f"nobody trades {', '.join(sorted(named - set(traded)))} here" if named else "there is no price in it"
+        raise Trouble(f"--history {file}: {told}; the symbols are {', '.join(traded)}")
+    return "".join(written(samples)).encode()
 
 
 def simulators(venues: Sequence[str]) -> dict[str, str]:
@@ -326,6 +365,8 @@ def _own(plan: Plan, name: str) -> dict[str, str]:
     match name:
         case "gateway":
             return {"BOT4_HTTP_PORT": str(plan.ports[name]), **_keys(plan.secrets)}
+        case "cost-model":
+            return {} if plan.history is None else {"BOT4_STATISTICS_HISTORY": plan.history}
         case "journal":
             return {"BOT4_DATABASE_URL": plan.database_url, "BOT4_ARCHIVE_DIR": plan.archive_dir}
         case _ if name in simulators(plan.venues):

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -87,6 +88,26 @@ def calibrate(
         print(json.dumps(msgspec.to_builtins(report), indent=2))
     else:
         print(calibration.toml(report), end="")
+
+
+@venue_commands.command()
+def simulate_history(
+    seed: Annotated[int, typer.Option(help="Decides what happened.")] = 1,
+    hours: Annotated[int, typer.Option(help="How many; of fewer there are no statistics.", min=101, max=2_000)] = 500,
+) -> None:
+    """Make up hourly prices of the time before now, at which nobody ever traded, for `bot4 up --history`.
+
+    They end where the simulated market begins, and each two symbols go together with a correlation of 0.85.
+
+    Example: `bot4 venue simulate-history --seed 7 > simulated.csv`
+    """
+    from bot4_common.instruments import shipped
+    from bot4_cost_model.sampling import written
+    from bot4_cost_model.simulated import simulated
+    from bot4_exchange_simulator.__main__ import START_PRICES
+
+    for line in written(simulated(seed, START_PRICES, shipped(), hours, time.time_ns())):
+        print(line, end="")
 
 
 @venue_commands.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from bot4_cli import __main__
 from bot4_cli.__main__ import app
 from bot4_cli.app import commands
 from bot4_cli.running import is_running
 from bot4_cli.stack import free_ports
+from bot4_cli.trouble import MENDABLE, Trouble
 
 COMMANDS = [
     ("up",), ("down",), ("status",), ("demo",), ("audit",), ("order", "place"), ("order", "cancel"), ("order", "list"),
@@ -105,3 +108,20 @@ def test_a_system_that_cannot_start_says_why_and_leaves_nothing_running(tmp_path
     assert done.stderr.startswith("bot4: ")
     assert "postgres" in done.stderr
     assert not is_running(tmp_path)
+
+
+def test_trouble_that_tasks_have_side_by_side_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail() -> None:
+        raise Trouble("nobody answers")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+            for group in (outer, inner):
+                group.create_task(fail())
+
+    monkeypatch.setattr(__main__, "commands", lambda: asyncio.run(work()))
+    with pytest.raises(SystemExit) as ended:
+        app()
+    assert (ended.value.code, capsys.readouterr().err) == (MENDABLE, "bot4: nobody answers\n")

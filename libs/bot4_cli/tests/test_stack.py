@@ -169,3 +169,65 @@ def test_what_is_wrong_with_ones_own_venues_is_said_of_the_file(tmp_path: Path, 
     with pytest.raises(Trouble, match=r"--venue-definitions .*mine\.toml: "):
         planned(tmp_path, free_ports(1)[0], venues="mine", venue_definitions=file)
     assert not (tmp_path / "venues.toml").exists()
+
+
+# A history
+
+
+SIMULATED = "time_ns,symbol,price\n0,BTC-USDT,60000\n1,BTC-USDT,1\n3600000000000,BTC-USDT,60100.5\n"
+# Each hour's first price is what the cost model takes.
+SAMPLED = "time_ns,symbol,price\n0,BTC-USDT,60000\n3600000000000,BTC-USDT,60100.5\n"
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def planned_with(data: Path, history: Path | None) -> Plan:
+    data.mkdir(exist_ok=True)
+    return planned(data, free_ports(1)[0], history=history)
+
+
+def test_only_the_cost_model_knows_the_history(tmp_path: Path) -> None:
+    planning = planned_with(tmp_path / "data", written(tmp_path / "prices.csv", SIMULATED))
+    told = [program for program in programs(planning) if "BOT4_STATISTICS_HISTORY" in program.environment]
+    assert [program.name for program in told] == ["cost-model"]
+    assert Path(told[0].environment["BOT4_STATISTICS_HISTORY"]).read_text(encoding="utf-8") == SAMPLED
+
+
+def test_a_folder_keeps_its_history(tmp_path: Path) -> None:
+    file = written(tmp_path / "prices.csv", SIMULATED)
+    first = planned_with(tmp_path / "data", file)
+    (tmp_path / "data" / "nats").mkdir()
+    assert planned_with(tmp_path / "data", None).history == planned_with(tmp_path / "data", file).history
+    assert first.history == str(tmp_path / "data" / "history.csv")
+
+
+@pytest.mark.parametrize("kept", [None, SIMULATED])
+def test_a_system_that_has_begun_takes_no_other_history(tmp_path: Path, kept: str | None) -> None:
+    planned_with(tmp_path / "data", None if kept is None else written(tmp_path / "prices.csv", kept))
+    (tmp_path / "data" / "nats").mkdir()
+    other = written(tmp_path / "other.csv", SIMULATED.replace("60000", "70000"))
+    with pytest.raises(Trouble, match=r"other\.csv: the system in .*data has begun without it"):
+        planned_with(tmp_path / "data", other)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "line 1: the columns are not time_ns,symbol,price"),
+        ("time_ns,symbol,price\n", "there is no price in it"),
+        ("time_ns,symbol,price\n0,BTCUSDT,60000\n", "nobody trades BTCUSDT here; the symbols are BTC-USDT, ETH-USDT"),
+        ("time_ns,symbol,price\n0,BTC-USDT,NaN\n", "line 2: 'NaN' is not a finite number"),
+        (f"time_ns,symbol,price\n0,{'x' * 200_000},1\n", "field larger than field limit"),
+        (f"time_ns,symbol,price\n{2**63},BTC-USDT,1\n", "is in the future"),
+    ],
+)
+def test_a_history_that_cannot_be_used_is_refused_before_anything_is_made_of_it(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    file = written(tmp_path / "prices.csv", text)
+    with pytest.raises(Trouble, match=rf"^--history .*prices\.csv: .*{told}"):
+        planned_with(tmp_path / "data", file)
+    assert not (tmp_path / "data" / "history.csv").exists()

@@ -54,3 +54,18 @@ def test_each_command_is_answered_before_the_next_is_asked_for() -> None:
             assert b'"code":"UNKNOWN_SYMBOL"' in running.stdout.readline()
         running.stdin.close()
         assert running.wait(timeout=60) == 0
+
+
+def test_the_same_seed_makes_up_the_same_history() -> None:
+    command = [sys.executable, "-m", "bot4_cli", "venue", "simulate-history", "--hours", "101"]
+    first, again, other = (
+        subprocess.run([*command, "--seed", seed], capture_output=True, text=True, timeout=60, check=True).stdout
+        for seed in ("7", "7", "8")
+    )
+    assert moves(first) == moves(again) != moves(other)
+    assert len(moves(first)) == 2 * 101
+
+
+def moves(history: str) -> list[str]:
+    """The lines without their times, for these are those of now."""
+    return [line.split(",", 1)[1] for line in history.splitlines()[1:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ def load_history(settings: CostSettings, now: int) -> tuple[PricesSampled, ...]:
     with Path(settings.statistics_history).open(encoding="utf-8", newline="") as lines:
         try:
             return history(lines, settings.statistics_interval_s * 1_000_000_000, until=now)
-        except ValueError as error:
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{settings.statistics_history}: {error}") from error
 
 

@@ -17,7 +17,7 @@ import msgspec
 from bot4_common.messages.cost import PricesSampled, SymbolStatistics
 from bot4_common.messages.market import Quote
 from bot4_common.messages.terms import Event
-from bot4_common.money import EXACT, POSITIVE, amount, is_positive
+from bot4_common.money import EXACT, POSITIVE, amount, is_positive, plain
 
 INTERVAL_NS = 3_600 * 1_000_000_000
 # Twelve weeks of hours. With twenty symbols they are a megabyte in a snapshot, and fitted in seconds.
@@ -88,6 +88,14 @@ def history(lines: Iterable[str], interval_ns: int, until: int) -> tuple[PricesS
         if len(kept[-1].prices) > SYMBOLS_MAX:
             raise ValueError(f"line {number}: {symbol} is one more than the {SYMBOLS_MAX} symbols that can be used")
     return tuple(kept)
+
+
+def written(samples: Iterable[PricesSampled]) -> Iterator[str]:
+    """The lines of a CSV file from which `history` reads these samples."""
+    yield ",".join(COLUMNS) + "\n"
+    for sample in samples:
+        for symbol, price in sample.prices.items():
+            yield f"{sample.at},{symbol},{plain(price)}\n"
 
 
 def _rows(lines: Iterable[str]) -> Iterator[tuple[int, int, str, Decimal]]:

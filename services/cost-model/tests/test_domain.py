@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bot4_common import venues
 from bot4_common.given import NOON, Scenario, event
@@ -104,6 +105,11 @@ def test_the_parts_of_a_cost(
     given().when(fill(side, "2", price, liquidity)).then(
         event(CostRecorded, spread=spread, drift=drift, fee=fee, total=total)
     )
+
+
+def test_a_fill_that_is_told_late_costs_what_it_would_have() -> None:
+    late = replace(fill(), late=True, stop_loss=Decimal(90))
+    assert given().when(late).said == given().when(fill()).said
 
 
 def test_what_is_no_fill_costs_nothing() -> None:

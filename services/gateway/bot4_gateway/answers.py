@@ -32,7 +32,8 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it stands. `code` and `details` say why it was refused or rejected. `duplicate`: the request repeated
     an earlier one, and this is that one's answer. `venue` is where it goes: once it is approved also when it named
     none, and before that as it was asked. `triggered`: a stop whose trigger was reached. `prevented` is what
-    self-trade prevention at the venue took: quantity = filled + prevented + leaves while it lives."""
+    self-trade prevention at the venue took: quantity = filled + prevented + leaves while it lives. `filled` may grow
+    when it is over, by a fill that is told late: it stays what it is, unless it is `filled` whole then."""
 
     order_id: str
     client_order_id: str
@@ -125,6 +126,8 @@ class AllPreventedAnswer(msgspec.Struct, frozen=True):
 
 
 class FillAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`late`: it was told after the end of its order."""
+
     fill_id: str
     order_id: str
     trade_id: str
@@ -135,6 +138,7 @@ class FillAnswer(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Number
     price: Number
     liquidity: Liquidity
+    late: bool
     traded_at: Time
 
 
@@ -351,6 +355,7 @@ def fill_answer(fill: Fill) -> FillAnswer:
         quantity=plain(event.quantity),
         price=plain(event.price),
         liquidity=event.liquidity,
+        late=event.late,
         traded_at=event.traded_at,
     )
 

@@ -63,7 +63,7 @@ class SignalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RebaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An empty `account` means all of them."""
+    """An empty `account` means the firm."""
 
     reason: str
     account: str = ""

@@ -118,7 +118,7 @@ class Controls:
         """Raises `Refused` when there is nothing to reset, before anybody verifies a key for it."""
         self._check_switch(command)
         if not self.view.switch(where(command)).engaged:
-            raise Refused("KILL_SWITCH_NOT_ENGAGED")
+            raise _not_engaged(command)
 
     async def reset(self, command: ResetKillSwitch) -> tuple[KillSwitch, bool]:
         """The kill switch as it then stands, and whether it is reset by now."""
@@ -126,7 +126,7 @@ class Controls:
         place = where(command)
         said = await self._said(command, "kill switch", lambda: not self.view.switch(place).engaged)
         if isinstance(said.answer, risk.KillSwitchResetRefused):
-            raise Refused("KILL_SWITCH_NOT_ENGAGED")
+            raise _not_engaged(command)
         switch = self.view.switch(place)
         return switch, not switch.engaged
 
@@ -238,6 +238,14 @@ class Controls:
     def _check_strategies(self, known: int) -> None:
         if known >= STRATEGIES_MAX:
             raise Refused("BAD_FIELD", field="strategy", rule=f"at most {STRATEGIES_MAX} strategies per account")
+
+
+def _not_engaged(command: ResetKillSwitch) -> Refused:
+    return Refused(
+        "KILL_SWITCH_NOT_ENGAGED",
+        scope=command.scope,
+        **{field: getattr(command, field) for field in _NAMED[command.scope]},
+    )
 
 
 def check_name(field: str, value: str) -> None:

@@ -127,7 +127,8 @@ def test_a_reset_that_risk_refuses_is_refused() -> None:
         await passing(0.1)
         resetting = await begun(controls.reset(CALM))
         await street.risk.says(KillSwitchResetRefused(account=ANN), of="1-0")
-        assert (await refusal(resetting)).code == "KILL_SWITCH_NOT_ENGAGED"
+        refused = await refusal(resetting)
+        assert (refused.code, refused.details) == ("KILL_SWITCH_NOT_ENGAGED", {"scope": "account", "account": ANN})
 
     simulated(story)
 

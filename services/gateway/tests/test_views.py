@@ -27,6 +27,7 @@ from bot4_common.messages.risk import (
 from bot4_common.messages.terms import EventId, Order
 from bot4_common.money import ZERO
 from bot4_common.orders import OrderRecord
+from bot4_gateway.answers import fill_answer, order_answer
 from bot4_gateway.views import Result, View, ViewImage
 from services.gateway.tests.street import (
     ANN,
@@ -124,6 +125,16 @@ def test_a_fill_that_comes_after_the_end_counts_and_the_order_is_shown_once() ->
     seen = view(place(), cancelled("1-0"), filled("1-0", "0.1", "100", leaves="0.4"))
     assert [record.filled for record in seen.orders(ANN, live_only=False)] == [Decimal("0.1")]
     assert seen.lines(ANN)[0].holding.quantity == Decimal("0.1")
+
+
+def test_an_order_that_is_over_is_shown_with_what_was_told_of_it_late() -> None:
+    late = replace(filled("1-0", "0.1", "110", leaves="0.2"), late=True)
+    seen = view(place(), filled("1-0", "0.2", "100", leaves="0.3"), cancelled("1-0"), late)
+    shown = order_answer(order(seen))
+    assert (shown.status, shown.filled, shown.leaves) == ("cancelled", "0.3", "0")
+    assert shown.average_price == "103.333333333333" and shown.over_at == 3
+    assert [fill_answer(fill).late for fill in seen.fills_of(ANN)] == [True, False]
+    assert seen.lines(ANN)[0].holding.quantity == Decimal("0.3")
 
 
 def test_an_order_is_found_by_the_id_its_caller_gave_it() -> None:

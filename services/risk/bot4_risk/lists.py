@@ -51,6 +51,9 @@ from bot4_risk.placing import (
 from bot4_risk.state import FIRED_MAX, Moment
 from bot4_risk.switches import engaged_for
 
+# Nothing is wrong with an order that was held: its time is just over.
+NO_REFUSAL: Refusal = ("", {})
+
 
 def place_list(moment: Moment, list_id: str, command: PlaceList) -> None:
     asked = list_fingerprint(command.list)
@@ -149,7 +152,8 @@ def act(moment: Moment, name: str, actions: Sequence[Action], reason: CancelReas
             case Resize(quantity=quantity):
                 _resize(moment, name, action.order_id, open_order, quantity)
             case Drop(code=code):
-                drop(moment, name, action.order_id, open_order, "refused" if code else _held_reason(reason), code)
+                ended = "refused" if code else _held_reason(reason)
+                drop(moment, name, action.order_id, open_order, ended, (code, {}))
 
 
 def end_if_over(moment: Moment, name: str, list_id: str) -> None:
@@ -159,10 +163,15 @@ def end_if_over(moment: Moment, name: str, list_id: str) -> None:
         moment.emit(ListEnded(list_id=list_id, account=name))
 
 
-def drop(moment: Moment, name: str, order_id: str, open_order: OpenOrder, reason: HeldReason, code: str = "") -> None:
+def drop(
+    moment: Moment, name: str, order_id: str, open_order: OpenOrder, reason: HeldReason, refusal: Refusal = NO_REFUSAL
+) -> None:
     """An order that was held will never be sent."""
+    code, details = refusal
     moment.emit(
-        HeldOrderCancelled(order_id=order_id, account=name, quantity=open_order.leaves, reason=reason, code=code)
+        HeldOrderCancelled(
+            order_id=order_id, account=name, quantity=open_order.leaves, reason=reason, code=code, details=details
+        )
     )
 
 
@@ -194,14 +203,15 @@ def _send(moment: Moment, name: str, order_id: str, open_order: OpenOrder, order
     held = open_order.held
     assert held is not None
     if engaged_for(moment.state.control.switches, name, order.strategy, order.symbol) is not None:
-        _turn_away(moment, name, order_id, open_order, "kill_switch", "")
+        _turn_away(moment, name, order_id, open_order, "kill_switch")
         return
     if moment.quote(order) is None:
-        _turn_away(moment, name, order_id, open_order, "refused", "NO_MARKET")
+        missing = {"symbol": order.symbol, "venue": order.venue}
+        _turn_away(moment, name, order_id, open_order, "refused", ("NO_MARKET", missing))
         return
     order, refusal = without_self_trades(moment, order_id, name, order)
     if refusal is not None:
-        _turn_away(moment, name, order_id, open_order, "refused", refusal[0])
+        _turn_away(moment, name, order_id, open_order, "refused", refusal)
         return
     # What it reserves is its own already.
     account = moment.state.account(name)
@@ -209,10 +219,12 @@ def _send(moment: Moment, name: str, order_id: str, open_order: OpenOrder, order
     send(moment, name, order_id, order, held.fingerprint, opening, open_order.list_id)
 
 
-def _turn_away(moment: Moment, name: str, order_id: str, open_order: OpenOrder, reason: HeldReason, code: str) -> None:
+def _turn_away(
+    moment: Moment, name: str, order_id: str, open_order: OpenOrder, reason: HeldReason, refusal: Refusal = NO_REFUSAL
+) -> None:
     """Its time has come, and it may not go."""
     actions = follow(moment, name, order_id, contingency.Over())
-    drop(moment, name, order_id, open_order, reason, code)
+    drop(moment, name, order_id, open_order, reason, refusal)
     act(moment, name, actions)
 
 
@@ -269,7 +281,7 @@ def replace_now(moment: Moment, name: str, replaced: str, cancelled: bool) -> No
     held = open_order.held
     assert held is not None
     if not cancelled and held.mode == "stop_on_failure":
-        drop(moment, name, order_id, open_order, "refused", "REPLACE_STOPPED")
+        drop(moment, name, order_id, open_order, "refused", ("REPLACE_STOPPED", {"order_id": replaced}))
     elif open_order.order.type not in PLAIN_TYPES and not moment.venues[open_order.order.venue].stops:
         # It waits on, for its trigger.
         moment.emit(HeldOrderArmed(order_id=order_id, account=name, quantity=open_order.leaves))

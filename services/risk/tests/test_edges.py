@@ -212,7 +212,8 @@ def test_without_a_market_nothing_is_sent_when_its_time_comes() -> None:
     due = oco_at_b().when(quote("94", "96", venue="b"))
     due.quotes = {}
     said = due.when(replace(cancelled(PROFIT), venue="b")).said
-    assert [each.code for each in said if isinstance(each, HeldOrderCancelled)] == ["NO_MARKET"]
+    turned_away = [(each.code, each.details) for each in said if isinstance(each, HeldOrderCancelled)]
+    assert turned_away == [("NO_MARKET", {"symbol": "BTC-USDT", "venue": "b"})]
     assert STOP not in due.state.account("ann").open_orders
 
 
