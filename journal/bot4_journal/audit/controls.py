@@ -23,6 +23,8 @@ Switch = tuple[str, ...]  # its scope, and what of it
 
 
 class ControlRules:
+    """Takes what is told of each of them as in force from there on, and finds what cannot follow from before."""
+
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self.gate_enabled = False

@@ -153,7 +153,7 @@ class ListRules:
             approved=event,
             orders={leg.order_id: leg.order for leg in event.legs},
             siblings=frozenset(alternatives),
-            together=max((leg.order.quantity for leg in event.legs), default=ZERO),
+            together=max((leg.order.quantity for leg in event.legs if leg.order_id in alternatives), default=ZERO),
         )
         self._touched[event.list_id] = None
 

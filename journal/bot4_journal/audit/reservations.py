@@ -256,8 +256,11 @@ class ReservationRules:
         if event.leaves < 0 or event.leaves > event.quantity:
             self._findings.add("reserved", id, f"{event.order_id} reserves {event.leaves} of {event.quantity}")
         reserved.order = replace(reserved.order, quantity=event.quantity, price=event.price)
-        reserved.leaves, reserved.amend = event.leaves, None
-        if reserved.leaves <= 0:
+        reserved.leaves, asked = event.leaves, reserved.amend
+        # Another total or price than was asked for is the venue's own doing: what was asked is still to be answered.
+        if event.code or asked is None or (asked.quantity, asked.price) == (event.quantity, event.price):
+            reserved.amend = None
+        if reserved.leaves <= 0 and reserved.amend is None:
             self._close(event.order_id)
 
     def _amend_as_told(
