@@ -22,6 +22,7 @@ from bot4_risk import contingency
 from bot4_risk.contingency import (
     Action,
     Amended,
+    AmendFailed,
     Arm,
     Cancel,
     CancelFailed,
@@ -291,12 +292,12 @@ class Emulated:
     def _step(self, step: Step, number: int) -> None:
         match step:
             case CancelList():
-                for action in contingency.wish_to_cancel_list(self.contingent):
-                    self._act(action)
-            case CancelLeg(leg=leg):
-                self._hear(str(leg), CancelWished())
-            case AmendLeg(leg=leg, lots=lots):
-                self._amend(str(leg), Decimal(lots))
+                for leg in self.contingent.legs:
+                    self._hear(leg.order_id, CancelWished())
+            case CancelLeg(leg=number):
+                self._hear(str(number), CancelWished())
+            case AmendLeg(leg=number, lots=lots):
+                self._amend(str(number), Decimal(lots))
             case Deliver(count=count):
                 self._deliver(count if self._slow else -1)
             case _:
@@ -305,13 +306,18 @@ class Emulated:
                     self._settle()
 
     def _amend(self, order_id: str, quantity: Decimal) -> None:
-        if self.contingent.leg(order_id).state == "over":
-            return
-        first, total = contingency.amend_first(self.contingent, order_id, quantity)
-        if self.contingent.leg(first).state in contingency.HELD:
-            self._hear(first, Amended(total))
-        else:
-            self._take(self.market.do("amend", account=WE, id=first, quantity=str(total)))
+        """One that is held has its new total at once; of the other the venue is asked."""
+        state = self.contingent.leg(order_id).state
+        if state in contingency.HELD:
+            self._hear(order_id, Amended(quantity))
+        elif state != "over":
+            self._ask_amend(order_id, quantity)
+
+    def _ask_amend(self, order_id: str, quantity: Decimal) -> None:
+        told = self.market.do("amend", account=WE, id=order_id, quantity=str(quantity))
+        self._take(told)
+        if told[-1]["event"] == "rejected":
+            self._news.append((order_id, AmendFailed(self.contingent.leg(order_id).quantity)))
 
     def _settle(self) -> None:
         """A fast street delivers everything; then triggers are looked at, until nothing happens any more."""
@@ -373,7 +379,7 @@ class Emulated:
                     self._news.append((order_id, Over()))
             case Resize(quantity=quantity):
                 if self.contingent.leg(order_id).state == "working":
-                    self._take(self.market.do("amend", account=WE, id=order_id, quantity=str(quantity)))
+                    self._ask_amend(order_id, quantity)
             case Drop(code=code):
                 self._ledger.ends[int(order_id)] = "rejected" if code else "cancelled"
             case Arm():

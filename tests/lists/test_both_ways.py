@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from bot4_common.instruments import LEGS
 from bot4_common.messages.terms import ListKind, Order, OrderType, Side, TimeInForce, opposite
-from bot4_risk import contingency
 from tests.lists.street import (
     SYMBOL,
     AmendLeg,
@@ -395,10 +394,13 @@ def test_however_slow_the_street_no_list_fills_twice(script: Script) -> None:
     if outcome.refused:
         return
     contingent = emulated.contingent
-    assert contingency.overfill(contingent) == 0
     siblings = [outcome.legs[int(leg.order_id)] for leg in contingent.siblings()]
     if contingent.kind in ("oco", "otoco"):
         assert sum(leg.filled > 0 for leg in siblings) <= 1
+    if siblings:
+        # 32
+        largest = max(leg.quantity for leg in contingent.siblings())
+        assert sum(leg.filled for leg in siblings) <= largest
     # What risk believes is what the venue knows.
     for leg, fate in zip(contingent.legs, outcome.legs, strict=True):
         assert leg.filled == fate.filled

@@ -53,11 +53,12 @@ def amended(moment: Moment, told: OrderAmended) -> None:
 
 
 def rejected(moment: Moment, told: AmendRejected) -> None:
-    """The order is as it was."""
+    """The order is as it was, and so is what followed its list's amend already."""
     open_order = moment.state.account(told.account).open_orders.get(told.order_id)
     if open_order is None or open_order.amend is None:
         return
-    over = [] if open_order.leaves else lists.follow(moment, told.account, told.order_id, contingency.Over())
+    news = contingency.AmendFailed(open_order.order.quantity) if open_order.leaves else contingency.Over()
+    actions = lists.follow(moment, told.account, told.order_id, news)
     moment.emit(
         ReservationAmended(
             order_id=told.order_id,
@@ -68,7 +69,7 @@ def rejected(moment: Moment, told: AmendRejected) -> None:
             code=told.code,
         )
     )
-    _follow_up(moment, told.account, told.order_id, open_order, over)
+    _follow_up(moment, told.account, told.order_id, open_order, actions)
 
 
 def _refuse(moment: Moment, command: AmendOrder, refusal: Refusal) -> None:

@@ -13,6 +13,9 @@ so that of two siblings never more than one is at the venue:
   children in proportion is a choice of venues that have lists. A child whose trigger the market has passed when it
   arms is refused (22), and its sibling ends with it (31).
 
+An amend of one leg is one of both (31). A held leg has its new total at once; should the venue then refuse to give the
+other the same, the held one goes back to what that still has.
+
 This never fills twice, and so it may fill late: between a trigger and the confirmed cancel the market moves on.
 
 `reactions` says what to do, and changes nothing; `heard` and `done` note what has become of it. What is told twice, or
@@ -40,7 +43,17 @@ Role = Literal["parent", "child", "leg"]
 State = Literal["waiting", "watching", "triggered", "working", "ending", "over"]
 
 # What is heard of a leg; `over` is any end but that of having filled.
-Hearing = Literal["filled", "filled_whole", "triggered", "over", "amended", "reduced", "cancel_wished", "cancel_failed"]
+Hearing = Literal[
+    "filled",
+    "filled_whole",
+    "triggered",
+    "over",
+    "amended",
+    "amend_failed",
+    "reduced",
+    "cancel_wished",
+    "cancel_failed",
+]
 # What is done to one.
 Deed = Literal["arm", "send", "resize", "share", "cancel", "drop"]
 
@@ -105,6 +118,8 @@ MEANING: dict[tuple[Tie, Hearing, State], Deed] = {
     ("rival", "amended", "watching"): "resize",
     ("rival", "amended", "triggered"): "resize",
     ("rival", "amended", "working"): "resize",
+    # 31: one that is held was amended by its word alone, and goes back with the one at the venue.
+    ("rival", "amend_failed", "watching"): "resize",
     # 35: a fill leaves the other what it has not taken.
     ("partner", "filled", "watching"): "share",
     ("partner", "filled", "triggered"): "share",
@@ -123,6 +138,7 @@ MEANING: dict[tuple[Tie, Hearing, State], Deed] = {
     ("partner", "amended", "watching"): "resize",
     ("partner", "amended", "triggered"): "resize",
     ("partner", "amended", "working"): "resize",
+    ("partner", "amend_failed", "watching"): "resize",
     # 34: children follow the end of their parent, not the wish to cancel it, which may come too late.
     ("child", "filled_whole", "waiting"): "arm",
     ("child", "over", "waiting"): "drop",
@@ -203,11 +219,20 @@ class Triggered(msgspec.Struct, frozen=True):
 
 
 class Over(msgspec.Struct, frozen=True):
-    """It ended without filling whole: cancelled, expired, rejected, lost, or refused when it was to be sent."""
+    """It ended without filling whole: cancelled, expired, rejected, lost, or refused when it was to be sent. So much of
+    it has traded that nobody was told of before: that is known with its end, and heard of once."""
+
+    untold: Decimal = ZERO
 
 
 class Amended(msgspec.Struct, frozen=True):
     """It has this total now, by an amend or a trim."""
+
+    quantity: Decimal
+
+
+class AmendFailed(msgspec.Struct, frozen=True):
+    """The venue has refused to amend it: it still has this total."""
 
     quantity: Decimal
 
@@ -226,7 +251,7 @@ class CancelFailed(msgspec.Struct, frozen=True):
     """The venue has refused to cancel it."""
 
 
-News = Filled | Triggered | Over | Amended | Reduced | CancelWished | CancelFailed
+News = Filled | Triggered | Over | Amended | AmendFailed | Reduced | CancelWished | CancelFailed
 
 
 # Actions
@@ -277,7 +302,7 @@ def reactions(contingent: Contingent, order_id: str, news: News) -> list[Action]
     if not _matters(leg, hearing):
         return []
     if contingent.native:
-        return _deed(leg, OWN[hearing, leg.state]) if (hearing, leg.state) in OWN else []
+        return _deed(leg, OWN[hearing, leg.state], leg.quantity) if (hearing, leg.state) in OWN else []
     if isinstance(news, Filled) and news.whole and (refused := _refused_children(contingent, leg, news)):
         return refused
     actions: list[Action] = []
@@ -285,37 +310,9 @@ def reactions(contingent: Contingent, order_id: str, news: News) -> list[Action]
         tie = contingent.tie(leg, other)
         if other is leg:
             actions += _own(contingent, leg, hearing)
-        elif tie and (deed := MEANING.get((tie, _as_told(tie, leg, hearing), other.state))):
+        elif tie and (deed := MEANING.get((tie, _as_told(tie, leg, news), other.state))):
             actions += _deed(other, deed, _total(leg, other, news))
     return actions
-
-
-def wish_to_cancel_list(contingent: Contingent) -> list[Action]:
-    """All of it, parent and children alike."""
-    actions: list[Action] = []
-    for leg in contingent.legs:
-        actions += _own(contingent, leg, "cancel_wished")
-    return actions
-
-
-def amend_first(contingent: Contingent, order_id: str, quantity: Decimal) -> tuple[str, Decimal]:
-    """31: the order to be amended first, and to which total, so that `order_id` gets this one: the sibling that is at
-    the venue, since only there an amend can fail, and the held one follows."""
-    leg = contingent.leg(order_id)
-    if not contingent.native and leg.state in HELD:
-        for other in contingent.legs:
-            if other.state == "working" and contingent.tie(leg, other) is not None:
-                return other.order_id, other.filled + quantity - leg.filled
-    return order_id, quantity
-
-
-def overfill(contingent: Contingent) -> Decimal:
-    """32: what siblings have filled beyond one of them. Partners at a venue that has lists shrink each other there, so
-    of theirs nothing can be said."""
-    siblings = contingent.siblings()
-    if not siblings or (contingent.native and contingent.kind == "ouo"):
-        return ZERO
-    return max(sum((leg.filled for leg in siblings), ZERO) - max(leg.quantity for leg in siblings), ZERO)
 
 
 def _hearing(news: News) -> Hearing:
@@ -328,6 +325,8 @@ def _hearing(news: News) -> Hearing:
             return "over"
         case Amended():
             return "amended"
+        case AmendFailed():
+            return "amend_failed"
         case Reduced():
             return "reduced"
         case CancelWished():
@@ -343,12 +342,19 @@ def _matters(leg: Leg, hearing: Hearing) -> bool:
             return True
         case "triggered" | "cancel_failed":
             return (leg.state, hearing) in LIFE
+        case "amend_failed":
+            # What is being cancelled leaves the other one its new total.
+            return leg.state == "working"
         case _:
             return leg.state != "over"
 
 
-def _as_told(tie: Tie, leg: Leg, hearing: Hearing) -> Hearing:
-    """A parent that is held ends as soon as somebody wants it to."""
+def _as_told(tie: Tie, leg: Leg, news: News) -> Hearing:
+    """A parent that is held ends as soon as somebody wants it to; and one fill ends a rival, also one that is yet to be
+    told."""
+    hearing = _hearing(news)
+    if tie == "rival" and isinstance(news, Over) and news.untold:
+        return "filled"
     return "over" if tie == "child" and OWN.get((hearing, leg.state)) == "drop" else hearing
 
 
@@ -356,7 +362,7 @@ def _own(contingent: Contingent, leg: Leg, hearing: Hearing) -> list[Action]:
     deed = OWN.get((hearing, leg.state))
     if deed is None or (deed == "send" and any(other.state in AT_VENUE for other in contingent.siblings())):
         return []
-    return _deed(leg, deed)
+    return _deed(leg, deed, leg.quantity)
 
 
 def _refused_children(contingent: Contingent, parent: Leg, news: Filled) -> list[Action]:
@@ -373,26 +379,28 @@ def _total(leg: Leg, other: Leg, news: News) -> Decimal:
         case Filled():
             # After a late fill, of a leg that is over, what is left of that says nothing; what it took does.
             left = min(leg.left, other.left) - news.quantity
-        case Amended():
+        case Over(untold=untold) if untold:
+            left = min(leg.left, other.left) - untold
+        case Amended() | AmendFailed():
             left = news.quantity - leg.filled
         case _:
             return other.quantity
     return other.filled + max(left, ZERO)
 
 
-def _deed(leg: Leg, deed: Deed, total: Decimal = ZERO) -> list[Action]:
+def _deed(leg: Leg, deed: Deed, total: Decimal) -> list[Action]:
     match deed:
         case "cancel":
             return [Cancel(leg.order_id)]
         case "drop":
             return [Drop(leg.order_id)]
         case "send":
-            return [Send(leg.order_id, leg.quantity)]
+            return [Send(leg.order_id, total)] if total > leg.filled else [Drop(leg.order_id)]
         case "arm":
             armed: list[Action] = [Arm(leg.order_id, leg.quantity)]
             return armed if leg.watched else [*armed, Send(leg.order_id, leg.quantity)]
         case "share" if total <= leg.filled:
-            return _deed(leg, "cancel" if leg.state in AT_VENUE else "drop")
+            return _deed(leg, "cancel" if leg.state in AT_VENUE else "drop", total)
         case "share" | "resize":
             return [Resize(leg.order_id, total)] if total != leg.quantity else []
 
@@ -426,6 +434,8 @@ def heard(contingent: Contingent, order_id: str, news: News) -> None:
     match news:
         case Filled():
             leg.filled += news.quantity
+        case Over():
+            leg.filled += news.untold
         case Amended() | Reduced():
             leg.quantity = news.quantity
         case _:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bot4_common.given import Expected, Scenario, event
-from bot4_common.messages.execution import AmendRejected, OrderAmended, OrderPrevented
+from bot4_common.messages.execution import OrderAmended, OrderPrevented
 from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch
 from bot4_common.messages.risk import AmendApproved, AmendRefused, ReservationAmended, ReservationReduced
 from bot4_risk.state import State
-from services.risk.tests.words import MARKET, bought, buy, cancel, given, quote, sell
+from services.risk.tests.words import MARKET, bought, buy, cancel, given, not_amended, quote, sell
 
 
 def amend(quantity: str | None = None, price: str | None = None, order_id: str = "1-0") -> AmendOrder:
@@ -30,17 +30,6 @@ def amended(quantity: str, leaves: str, price: str = "100", order_id: str = "1-0
         quantity=Decimal(quantity),
         price=Decimal(price),
         leaves=Decimal(leaves),
-        session_sequence=2,
-    )
-
-
-def not_amended(order_id: str = "1-0") -> AmendRejected:
-    return AmendRejected(
-        order_id=order_id,
-        child_id=f"{order_id}.1",
-        account="ann",
-        venue="sim",
-        code="BELOW_FILLED",
         session_sequence=2,
     )
 

@@ -17,6 +17,7 @@ from bot4_risk.contingency import (
     MEANING,
     Action,
     Amended,
+    AmendFailed,
     Arm,
     Cancel,
     CancelFailed,
@@ -181,13 +182,18 @@ def test_a_late_fill_of_the_whole_loser_stops_the_winner(make: Make) -> None:
     assert after(contingent, ("2", Triggered()), ("1", Over()), ("1", filled("10"))) == [Cancel("2")]
 
 
-def test_a_late_fill_of_the_loser_stops_the_winner_and_is_counted_as_overfill() -> None:
+def test_a_late_fill_of_the_loser_stops_the_winner_and_is_counted() -> None:
     contingent = oco()
     sent = ("2", Triggered()), ("1", Over()), ("2", filled("7"))
     assert after(contingent, *sent, ("1", filled("2"))) == [Cancel("2")]
-    assert contingency.overfill(contingent) == 0
     after(contingent, ("2", Filled(Decimal(3), whole=True)))
-    assert contingency.overfill(contingent) == 2
+    assert [leg.filled for leg in contingent.siblings()] == [2, 10]
+
+
+def test_a_leg_that_ended_having_traded_has_won_also_if_that_is_told_last() -> None:
+    contingent = oco()
+    assert after(contingent, ("2", Triggered()), ("1", Over(untold=Decimal(2)))) == [Drop("2")]
+    assert contingent.over and contingent.leg("1").filled == 2
 
 
 def test_a_triggered_leg_that_is_refused_leaves_the_other_cancelled() -> None:
@@ -262,17 +268,29 @@ def test_an_amend_that_meets_a_trigger_still_counts(make: Make) -> None:
     assert after(contingent, ("1", Over())) == [Send("2", Decimal(6))]
 
 
-def test_the_leg_at_the_venue_is_amended_first() -> None:
+def test_what_the_stop_is_to_have_left_the_limit_order_is_to_have_left_beside_its_fills() -> None:
     contingent = ouo()
-    after(contingent, ("1", filled("4")))
-    # What the stop is to have left, the limit order is to have left beside its fills.
-    assert contingency.amend_first(contingent, "2", Decimal(5)) == ("1", Decimal(9))
-    assert contingency.amend_first(contingent, "1", Decimal(9)) == ("1", Decimal(9))
-    assert after(contingent, ("1", Amended(Decimal(9)))) == [Resize("2", Decimal(5))]
+    assert after(contingent, ("1", filled("4")), ("2", Amended(Decimal(5)))) == [Resize("1", Decimal(9))]
+    assert after(contingent, ("1", Amended(Decimal(9)))) == []
 
 
-def test_a_held_leg_is_amended_by_word_alone_if_nothing_is_at_the_venue() -> None:
-    assert contingency.amend_first(otoco(), "2", Decimal(5)) == ("2", Decimal(5))
+@SIBLINGS
+def test_a_held_leg_goes_back_when_the_venue_does_not_amend_the_other(make: Make) -> None:
+    contingent = make()
+    assert after(contingent, ("2", Amended(Decimal(6)))) == [Resize("1", Decimal(6))]
+    assert after(contingent, ("1", AmendFailed(TEN))) == [Resize("2", TEN)]
+    assert after(contingent, ("1", AmendFailed(TEN))) == []
+
+
+@SIBLINGS
+def test_an_amend_that_fails_because_of_a_trigger_still_counts(make: Make) -> None:
+    contingent = make()
+    assert after(contingent, ("2", Amended(Decimal(6))), ("2", Triggered())) == [Cancel("1")]
+    assert after(contingent, ("1", AmendFailed(TEN))) == []
+    assert after(contingent, ("1", Over())) == [Send("2", Decimal(6))]
+
+
+def test_held_legs_are_amended_by_their_word_alone() -> None:
     assert after(otoco(), ("2", Amended(Decimal(5)))) == [Resize("3", Decimal(5))]
 
 
@@ -414,6 +432,11 @@ def test_a_triggered_partner_is_sent_for_what_is_left() -> None:
     assert after(contingent, ("1", Over())) == [Send("2", Decimal(5))]
 
 
+def test_a_triggered_partner_is_sent_for_what_the_other_left_also_if_that_is_told_last() -> None:
+    assert after(ouo(), ("2", Triggered()), ("1", Over(untold=Decimal(4)))) == [Send("2", Decimal(6))]
+    assert after(ouo(), ("1", filled("4")), ("2", Triggered()), ("1", Over(untold=Decimal(6)))) == [Drop("2")]
+
+
 def test_a_late_fill_is_taken_from_the_partner_that_was_sent() -> None:
     contingent = ouo()
     after(contingent, ("1", filled("4")), ("2", Triggered()), ("1", Over()), ("2", filled("2")))
@@ -429,11 +452,17 @@ def test_self_trade_prevention_of_one_leg_is_its_own_concern() -> None:
 # Cancelling everything
 
 
-def test_a_cancelled_list_is_cancelled_at_the_venue_and_dropped_where_it_is_held() -> None:
-    assert contingency.wish_to_cancel_list(otoco()) == [Cancel("1"), Drop("2"), Drop("3")]
+def test_a_list_whose_legs_are_all_cancelled_is_cancelled_at_the_venue_and_dropped_where_it_is_held() -> None:
+    contingent = otoco()
+    assert after(contingent, ("1", CancelWished())) == [Cancel("1")]
+    assert after(contingent, ("2", CancelWished())) == [Drop("2"), Drop("3")]
+    assert after(contingent, ("3", CancelWished())) == []
+
+
+def test_what_waits_for_a_cancel_is_dropped_with_its_list() -> None:
     contingent = oco()
     after(contingent, ("2", Triggered()))
-    assert contingency.wish_to_cancel_list(contingent) == [Drop("2")]
+    assert after(contingent, ("1", CancelWished())) == [Drop("2")]
 
 
 # Triggers

@@ -13,6 +13,7 @@ from bot4_common.messages.execution import CancelRejected
 from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch, PlaceList, ReplaceOrder
 from bot4_common.messages.market import Tick
 from bot4_common.messages.risk import (
+    AmendApproved,
     CancelApproved,
     CancelFailed,
     HeldOrderArmed,
@@ -39,6 +40,7 @@ from services.risk.tests.words import (
     cancel,
     cancelled,
     given,
+    not_amended,
     order,
     place,
     quote,
@@ -175,6 +177,17 @@ def test_a_cancel_that_came_too_early_is_still_on_its_way() -> None:
 
 def test_a_trigger_fires_once() -> None:
     oco_at_b().when(quote("95", "97", venue="b")).when(quote("94", "96", venue="b")).then_nothing()
+
+
+def test_a_held_leg_goes_back_when_the_venue_does_not_amend_the_other() -> None:
+    def told(order_id: str, quantity: str, code: str = "") -> Expected:
+        return event(ReservationAmended, order_id=order_id, quantity=Decimal(quantity), code=code)
+
+    asked = oco_at_b().when(AmendOrder(account="ann", order_id=STOP, quantity=Decimal(6)))
+    asked.then(told(STOP, "6"), event(AmendApproved, order_id=PROFIT, quantity=Decimal(6)))
+    answered = asked.when(not_amended(PROFIT))
+    answered.then(told(PROFIT, "10", "BELOW_FILLED"), told(STOP, "10"))
+    assert answered.state.account("ann").reserved_on(AT_B, "sell") == 10
 
 
 def test_cancelling_one_leg_cancels_the_list() -> None:

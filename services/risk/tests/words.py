@@ -8,6 +8,7 @@ from bot4_common.errors import REFUSALS
 from bot4_common.given import NOON, Expected, Scenario
 from bot4_common.instruments import shipped
 from bot4_common.messages.execution import (
+    AmendRejected,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
@@ -162,13 +163,17 @@ def filled(order_id: str, side: Side, quantity: str, account: str, symbol: str, 
     )
 
 
-def cancelled(order_id: str, account: str = "ann") -> OrderCancelled:
+# As much of an order as there is.
+ALL = "1000000"
+
+
+def cancelled(order_id: str, account: str = "ann", quantity: str = ALL) -> OrderCancelled:
     return OrderCancelled(
         order_id=order_id,
         child_id=f"{order_id}.1",
         account=account,
         venue="sim",
-        quantity=Decimal(0),
+        quantity=Decimal(quantity),
         reason="requested",
         session_sequence=1,
     )
@@ -186,13 +191,13 @@ def trimmed(order_id: str, quantity: str, leaves: str) -> OrderTrimmed:
     )
 
 
-def expired(order_id: str) -> OrderExpired:
+def expired(order_id: str, quantity: str = ALL) -> OrderExpired:
     return OrderExpired(
         order_id=order_id,
         child_id=f"{order_id}.1",
         account="ann",
         venue="sim",
-        quantity=Decimal(0),
+        quantity=Decimal(quantity),
         reason="unfilled",
         session_sequence=1,
     )
@@ -216,6 +221,17 @@ def lost(order_id: str) -> OrderLost:
         child_id=f"{order_id}.1",
         account="ann",
         venue="sim",
-        quantity=Decimal(0),
+        quantity=Decimal(ALL),
         session_sequence=1,
+    )
+
+
+def not_amended(order_id: str = "1-0") -> AmendRejected:
+    return AmendRejected(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account="ann",
+        venue="sim",
+        code="BELOW_FILLED",
+        session_sequence=2,
     )
