@@ -43,6 +43,7 @@ from bot4_common.messages.venue import (
     VenueCancelRejected,
     VenueFaultBegan,
     VenueFilled,
+    VenueFillWithheld,
     VenueOrderAmended,
     VenueOrderRejected,
 )
@@ -190,6 +191,8 @@ class Scorer:
         self._requests = _Requests()
         self._outcomes = _Outcomes()
         self._changes = _Changes()
+        # Trades that sessions are not told of yet: child and trade id.
+        self._withheld: set[tuple[str, str]] = set()
         self._faults: Counter[str] = Counter()
         self._spells: dict[tuple[str, FaultCause], Times] = defaultdict(Times)
         self._refusals: Counter[str] = Counter()
@@ -208,6 +211,11 @@ class Scorer:
                 if isinstance(event, Truth):
                     if event.session in self._sessions or not event.session:
                         self._happened(event)
+                elif isinstance(event, VenueFillWithheld):
+                    if event.fill.session in self._sessions:
+                        self._happened(event.fill)
+                        self._withheld.add((event.fill.child_id, event.fill.trade_id))
+                        self._faults["late_fill"] += 1
                 elif stream in self._sessions and getattr(event, "venue", "") == self._venue:
                     self._believed(stream, event)
 
@@ -237,6 +245,8 @@ class Scorer:
 
     def _happened(self, event: Truth) -> None:
         match event:
+            case VenueFilled() if (event.child_id, event.trade_id) in self._withheld:
+                self._withheld.remove((event.child_id, event.trade_id))
             case VenueFilled():
                 change = signed(event.side, event.quantity)
                 self._positions[event.account, event.symbol].move(ZERO, change, self._now)

@@ -57,6 +57,7 @@ from bot4_common.messages.terms import Event, EventId, Order, Side, opposite, si
 from bot4_common.messages.venue import (
     VenueAmendRejected,
     VenueFilled,
+    VenueFillWithheld,
     VenueOrderAccepted,
     VenueOrderAmended,
     VenueOrderCancelled,
@@ -72,12 +73,12 @@ from bot4_common.money import ZERO, multiply
 from bot4_common.orders import fingerprint, order_id_of
 
 Fate = Literal[
-    "refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced",
+    "refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced", "late",
     "resting", "untouched",
 ]  # fmt: skip
 # Those that come to an end by themselves.
 FATES: tuple[Fate, ...] = (
-    "refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced",
+    "refused", "repeated", "rejected", "lost", "filled", "cancelled", "expired", "stopped", "reduced", "late",
 )  # fmt: skip
 
 WRITERS = {
@@ -341,12 +342,27 @@ class Story:
         events: list[AnyEvent] = [self._accepted(sent)]
         # In two parts, of which the second stays open when the order is to end otherwise.
         part = sent.order.quantity / 2
+        if fate == "late":
+            return Decision(cause=cause, events=[*events, *self._overtaken(sent, part)])
         for _ in range({"untouched": 0, "cancelled": 1, "expired": 1, "resting": 1}.get(fate, 2)):
             trade = self._traded(f"market/{self._trades}", sent, part)
             events += [trade, self._told(sent, trade)]
         if fate == "expired":
             events.append(VenueOrderExpired(quantity=part, reason="unfilled", **self._to(sent)))
         return Decision(cause=cause, events=events)
+
+    def _overtaken(self, sent: OrderSent, part: Decimal) -> list[AnyEvent]:
+        """A trade of which the session is told after the order's end."""
+        trade = self._traded(f"market/{self._trades}", sent, part)
+        fill = self._told(sent, trade)
+        end = VenueOrderExpired(quantity=part, reason="unfilled", **self._to(sent))
+        first, second = fill.session_sequence, end.session_sequence
+        return [
+            trade,
+            VenueFillWithheld(fill=replace(fill, session_sequence=0), until=self._now),
+            replace(end, session_sequence=first),
+            replace(fill, session_sequence=second),
+        ]
 
     def _to(self, sent: OrderSent) -> dict[str, Any]:
         """What every message to the session has."""
@@ -438,6 +454,7 @@ class Story:
             case VenueOrderPrevented():
                 told = {"other_id": message.other_id, "quantity": message.quantity, "leaves": message.leaves}
                 return [OrderPrevented(**told, **known)]
+        late = self._fates.get(sent.order_id) == "late"
         return [
             OrderFilled(
                 strategy=order.strategy,
@@ -452,6 +469,8 @@ class Story:
                 bid=BID,
                 ask=ASK,
                 traded_at=message.at,
+                late=late,
+                stop_loss=order.stop_loss if late else None,
                 **known,
             )
         ]

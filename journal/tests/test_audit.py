@@ -73,10 +73,12 @@ from bot4_common.messages.terms import Event, Order, Scope
 from bot4_common.messages.venue import (
     VenueAmendEntered,
     VenueFilled,
+    VenueFillWithheld,
     VenueListEntered,
     VenueOrderAccepted,
     VenueOrderAmended,
     VenueOrderCancelled,
+    VenueOrderExpired,
     VenueOrderPrevented,
     VenueOrderTriggered,
     VenueTraded,
@@ -89,6 +91,7 @@ E = TypeVar("E", bound=Event)
 
 RISK, EXECUTION, COST, VENUE = "RISK_0", "EXECUTION_0", "COST_0", "VENUE_sim_0"
 LITTLE = Decimal("0.0001")
+LEFT_OUT = "fills that the end of an order left out"
 
 
 def story() -> LongStory:
@@ -179,6 +182,32 @@ def test_the_time_without_a_stop_is_measured_after_an_amend_too() -> None:
     told.amend()
     amended, *_ = events_of(told, OrderAmended)
     assert traded_before(told, amended.order_id, -1).unprotected_order == amended.order_id
+
+
+def test_the_time_without_a_stop_of_a_late_fill_counts_from_its_trade() -> None:
+    told = Story(3)
+    [order_id] = told.trade(["late"])
+    report = traded_before(told, order_id, 0)
+    assert report.unprotected_order == order_id and 10**12 < report.unprotected_ns_max < 2 * 10**12
+
+
+def test_a_fill_that_the_end_of_its_order_left_out_is_pending_until_it_is_told() -> None:
+    told = Story(3)
+    told.trade(["late"])
+    report = audited(told.journal(), told.venue())
+    assert report.clean and report.pending[LEFT_OUT] == 0
+    told.remove(OrderFilled)
+    assert audited(told.journal(), told.venue()).pending[LEFT_OUT] == 1
+
+
+def test_a_late_fill_that_no_end_left_out_is_none_either() -> None:
+    """The venue did not know of it when it ended the order."""
+    told = Story(3)
+    told.trade(["late"])
+    for kind in (OrderExpired, VenueOrderExpired, ReservationReleased):
+        told.alter(kind, quantity=lambda end: end.quantity * 2)
+    report = audited(told.journal(), [])
+    assert report.clean and report.pending[LEFT_OUT] == 0
 
 
 def test_a_fill_that_only_closes_waits_for_no_stop() -> None:
@@ -280,10 +309,51 @@ def exit_not_made(told: Story) -> None:
     del decision.events[index]
 
 
-def late_fill(told: Story) -> None:
+def filled_after_its_end(told: Story) -> None:
+    """As if it were open still."""
     decision, _, cancelled = told.find(OrderCancelled)
     _, _, fill = told.find(OrderFilled, lambda fill: fill.child_id == cancelled.child_id)
     decision.events.append(replace(fill, trade_id="late", session_sequence=0))
+
+
+def moved_after_its_end(told: Story) -> None:
+    decision, _, released = told.find(ReservationReleased)
+    _, _, moved = told.find(PositionChanged)
+    decision.events.append(replace(moved, order_id=released.order_id))
+
+
+def late_before_its_end(told: Story) -> None:
+    told.alter(OrderFilled, lambda fill: bool(fill.leaves) and not fill.late, late=True)
+
+
+def late_and_too_much(told: Story) -> None:
+    more = {"quantity": lambda fill: fill.quantity * 3, "cumulative": lambda fill: fill.cumulative * 3}
+    told.alter(OrderFilled, lambda fill: fill.late, leaves=lambda fill: -fill.leaves, **more)
+
+
+def late_and_unprotected(told: Story) -> None:
+    _, _, late = told.find(OrderFilled, lambda fill: fill.late)
+    told.remove(StopArmed, lambda armed: armed.order_id == late.order_id)
+
+
+def released_though_traded(told: Story) -> None:
+    """What the end of an order left out is released with the rest."""
+    _, _, late = told.find(OrderFilled, lambda fill: fill.late)
+    told.alter(
+        ReservationReleased,
+        lambda released: released.order_id == late.order_id,
+        quantity=lambda released: released.quantity + late.quantity,
+    )
+
+
+def withheld_for_ever(told: Story) -> None:
+    _, _, withheld = told.find(VenueFillWithheld)
+    told.remove(VenueFilled, lambda fill: fill.trade_id == withheld.fill.trade_id)
+
+
+def told_otherwise_than_withheld(told: Story) -> None:
+    _, _, withheld = told.find(VenueFillWithheld)
+    told.alter(VenueFilled, lambda fill: fill.trade_id == withheld.fill.trade_id, price=Decimal(1))
 
 
 def lost_then_cancelled(told: Story) -> None:
@@ -349,9 +419,20 @@ def stopped_trading(scope: Scope) -> Callable[[Story], None]:
 
 def grown_though_killed(told: Story) -> None:
     """An amend that grows is approved, though the account was stopped before."""
-    decision, index, _ = told.find(AmendApproved, lambda amend: amend.quantity > Decimal("0.01"))
+    asked = {sent.order_id: sent.order.quantity for sent in events_of(told, OrderSent)}
+    decision, index, _ = told.find(AmendApproved, lambda amend: amend.quantity > asked[amend.order_id])
     decision.events.insert(index, KillSwitchEngaged(account="bob", reason="drill"))
     decision.events.insert(index, KillSwitchEngaged(account="alice", reason="drill"))
+
+
+def held_otherwise(told: Story) -> None:
+    changed = {"order": lambda held: replace(held.order, stop_price=Decimal(7))}
+    told.alter(OrderHeld, lambda held: not held.list_id, **changed)
+
+
+def held_without_a_stop(told: Story) -> None:
+    changed = {"order": lambda held: replace(held.order, stop_loss=None)}
+    told.alter(OrderHeld, lambda held: held.order.stop_loss is not None, **changed)
 
 
 def unheld(told: Story) -> None:
@@ -385,6 +466,15 @@ def leg_sent_before_its_parent(told: Story) -> None:
     decision, index, held = told.find(OrderHeld, lambda held: held.list_id != "" and held.order.type == "limit")
     _, _, like = told.find(OrderApproved, lambda approved: approved.order_id == held.order_id)
     decision.events[index] = replace(like, order=held.order)
+
+
+def armed_by_a_parent_that_had_ended(told: Story) -> None:
+    """What is told of it late, does not fill it whole."""
+    _, _, armed = told.find(HeldOrderArmed, lambda armed: "-leg" in armed.order_id)
+    parent = armed.order_id.replace("-leg2", "-leg1").replace("-leg3", "-leg1")
+    decision, index, moved = told.find(PositionChanged, lambda moved: moved.order_id == parent)
+    released = ReservationReleased(order_id=parent, account=moved.account, quantity=LITTLE)
+    decision.events.insert(index, released)
 
 
 def both_filled(told: Story) -> None:
@@ -455,7 +545,7 @@ FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
     (answered_twice, {"answered"}),
     (unasked_cancel, {"answered"}),
     (lambda told: told.remove(OrderRefused), {"answered"}),
-    (lambda told: told.remove(CancelApproved), {"answered"}),
+    (lambda told: told.remove(CancelApproved, lambda approved: approved.reason == "requested"), {"answered"}),
     (lambda told: told.alter(OrderRefused, order_id="7-7"), {"answered"}),
     (
         lambda told: told.alter(OrderApproved, order=lambda approved: replace(approved.order, quantity=Decimal(1))),
@@ -473,7 +563,14 @@ FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
     (lambda told: told.remove(OrderSent), {"sent"}),
     (lambda told: told.repeat(OrderSent), {"sent"}),
     (lambda told: told.remove(OrderAcknowledged), {"life", "feed"}),
-    (late_fill, {"life"}),
+    (filled_after_its_end, {"life"}),
+    (moved_after_its_end, {"reserved", "position"}),
+    (late_before_its_end, {"life"}),
+    (late_and_too_much, {"fill"}),
+    (late_and_unprotected, {"protected"}),
+    (released_though_traded, {"release"}),
+    (withheld_for_ever, {"venue_trade"}),
+    (told_otherwise_than_withheld, {"venue_trade", "venue_told"}),
     (lost_then_cancelled, {"life"}),
     (lambda told: told.repeat(OrderExpired), {"life"}),
     (overfill, {"fill"}),
@@ -515,7 +612,7 @@ FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
     (lambda told: told.remove(HeldOrderCancelled, lambda dropped: dropped.reason == "requested"), {"answered"}),
     (lambda told: told.remove(OrderHeld), {"answered", "held"}),
     (lambda told: told.alter(ReplaceOrder, order_id="9-9"), {"answered"}),
-    (lambda told: told.alter(OrderHeld, order=lambda held: replace(held.order, stop_price=Decimal(7))), {"asked"}),
+    (held_otherwise, {"asked"}),
     (lambda told: told.remove(SignalAccepted), {"answered"}),
     (lambda told: told.alter(SignalAccepted, signal_id="9-9"), {"answered"}),
     (lambda told: told.remove(EquityRebased), {"answered"}),
@@ -523,7 +620,7 @@ FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
     (lambda told: told.remove(KillSwitchEngaged), {"answered"}),
     (lambda told: told.alter(GateChanged, enabled=False), {"answered"}),
     (shrunk_by_itself, {"asked"}),
-    (lambda told: told.alter(OrderHeld, order=lambda held: replace(held.order, stop_loss=None)), {"stop_loss"}),
+    (held_without_a_stop, {"stop_loss"}),
     (stopped_trading("firm"), {"killed"}),
     (stopped_trading("account"), {"killed"}),
     (stopped_trading("strategy"), {"killed"}),
@@ -548,7 +645,8 @@ FAULTS: list[tuple[Callable[[Story], object], set[str]]] = [
     (waits_on, {"held"}),
     (leg_forgotten, {"list"}),
     (leg_sent_before_its_parent, {"list"}),
-    (lambda told: told.alter(ListApproved, native=False), {"list"}),
+    (armed_by_a_parent_that_had_ended, {"list"}),
+    (lambda told: told.alter(ListApproved, lambda approved: approved.native, native=False), {"list"}),
     (lambda told: told.remove(ListSent), {"sent"}),
     (lambda told: told.alter(ListSent, legs=lambda sent: sent.legs[:1]), {"list", "venue_order"}),
     (lambda told: told.remove(OrderSent, lambda sent: bool(sent.list_id)), {"list"}),

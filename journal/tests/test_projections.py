@@ -92,6 +92,14 @@ def test_every_end_of_an_order_has_its_status() -> None:
     assert [row.status for row in rows(OrderRow, *ends)] == list(ends)
 
 
+def test_what_is_told_of_an_order_late_is_in_every_row_that_counts_it() -> None:
+    [order], [fill], [stop] = rows(OrderRow, "late"), rows(FillRow, "late"), rows(StopRow, "late")
+    assert (order.status, order.filled, order.notional) == ("expired", fill.quantity, fill.quantity * fill.price)
+    assert (stop.order_id, stop.quantity, stop.stop_price) == (order.order_id, fill.quantity, order.stop_loss)
+    [position], [cost] = rows(PositionRow, "late"), rows(CostRow, "late")
+    assert (abs(position.quantity), cost.order_id) == (fill.quantity, order.order_id)
+
+
 def test_a_repeated_order_names_the_first() -> None:
     first, repeated = rows(OrderRow, "filled", "repeated")
     assert (repeated.first, repeated.code) == (first.order_id, "DUPLICATE")

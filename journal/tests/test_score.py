@@ -34,6 +34,7 @@ from bot4_common.messages.venue import (
     VenueCancelRejected,
     VenueFaultBegan,
     VenueFilled,
+    VenueFillWithheld,
     VenueOrderAmended,
     VenueOrderRejected,
 )
@@ -154,6 +155,15 @@ def test_a_position_known_late_drifts_by_what_it_lacked_for_as_long() -> None:
 
 def test_a_position_known_at_once_does_not_drift() -> None:
     assert scored(true(1, "buy", "2"), believed(1, "buy", "2"), taken(9, 1)).drift == [drift("0", times())]
+
+
+def test_a_fill_that_is_told_late_was_true_when_it_traded() -> None:
+    seconds, stream, told = true(9, "buy", "2")
+    assert isinstance(told, VenueFilled)
+    withheld = 1.0, stream, VenueFillWithheld(fill=told, until=NOON)
+    found = scored(withheld, (seconds, stream, told), believed(10, "buy", "2"))
+    assert found.drift == [drift("18", times(9))]
+    assert found.faults == {"late_fill": 1}
 
 
 def test_what_is_not_known_by_the_end_counts_until_the_end() -> None:

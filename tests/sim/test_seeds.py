@@ -8,6 +8,7 @@ import pytest
 
 from bot4_common import streams
 from bot4_common.log import Snapshot
+from bot4_common.messages.execution import OrderFilled
 from bot4_common.messages.frame import decode_frame
 from bot4_common.messages.gateway import PlaceList, PlaceOrder, ReplaceOrder
 from bot4_common.orders import AT_VENUE, RANK, order_id_of
@@ -100,3 +101,11 @@ def test_orders_are_filled_at_every_venue() -> None:
     world.run()
     assert len(world.venues) == 2
     assert {row.venue for row in world.store.rows(FillRow)} == set(world.venues)
+
+
+def test_some_fills_are_told_after_the_end_of_their_orders() -> None:
+    world = World(14)
+    world.run()
+    frames = [decode_frame(record.data) for record in world.broker.streams[streams.EXECUTION]]
+    events = [event for frame in frames for decision in frame.decisions for event in decision.events]
+    assert any(isinstance(event, OrderFilled) and event.late for event in events)

@@ -64,6 +64,7 @@ LINE = LineProfile(
     duplicate=0.03,
     reorder=0.03,
     gap=0.002,
+    late_fill=0.5,
     disconnect=0.002,
     drop_request=0.01,
     reject=0.01,
@@ -93,10 +94,18 @@ SETTLE_S = 12.0
 
 @cache
 def market(symbol: str) -> Liquidity:
-    """A lively minute, which the seeds of a run share: what differs is when orders meet it."""
+    """A lively minute, which the seeds of a run share: what differs is when orders meet it. It is thin enough that many
+    are filled in parts."""
     instrument = shipped()[symbol]
     walked = tape.synthetic(
-        7, symbol, Decimal("60000"), instrument.tick, instrument.lot, duration_ns=60_000_000_000, trades_per_second=10
+        7,
+        symbol,
+        Decimal("60000"),
+        instrument.tick,
+        instrument.lot,
+        duration_ns=60_000_000_000,
+        trades_per_second=10,
+        notional_mean=Decimal(100),
     )
     return Liquidity(walked, instrument.tick, instrument.lot, seed=7)
 
@@ -351,7 +360,7 @@ class World:
             quantity=Decimal(rng.randint(1, 200)) / 1000,
             strategy=rng.choice(STRATEGIES),
             price=None if kind < 0.3 else price,
-            time_in_force="ioc" if kind < 0.4 else "fok" if kind < 0.5 else "gtc",
+            time_in_force="ioc" if kind < 0.5 else "fok" if kind < 0.55 else "gtc",
             post_only=kind > 0.9,
             reduce_only=rng.random() < 0.1,
             stop_loss=None if rng.random() < 0.05 else price - stop if side == "buy" else price + stop,

@@ -2,7 +2,7 @@
 
 An `Auditor` is fed the records of the whole story from its first frame on, and of the venues' own streams if those are
 to be compared, one by one and in any mixture of the streams. It does constant work for each event, remembers the id of
-every order that is over (about 100 bytes) and all of those that are not, and ends with a `Report`.
+every order that is over (about 100 bytes) and all of those that are not or ended last, and ends with a `Report`.
 What was not finished when the story was cut off is pending, not wrong. What a writer has read and left undone is.
 
 A frame is vouched for by the next one of its writer, which names its hash; the last one only by what it says.
@@ -96,11 +96,13 @@ class Auditor:
             "requests without an answer": len(orders.answers.unanswered),
             "approved orders not sent": sum(map(len, orders.children.unsent.values())),
             "approved amends not sent": sum(map(len, orders.children.unamended.values())),
+            "fills that the end of an order left out": len(orders.children.untold),
             "amends without an outcome": orders.children.amends_under_way,
             "ended or changed orders not settled": sum(map(len, orders.reservations.unsettled.values())),
             "fills without a position": sum(map(len, money.unmoved.values())),
             "fills without a cost": sum(map(len, money.uncosted.values())),
             "costs whose fee is not booked": sum(map(len, money.unbooked.values())),
+            "fills that a venue withholds": sum(len(rules.withheld) for rules in self._venues.values()),
             "messages told and not taken": sum(len(rules.told) for rules in self._venues.values()),
         }
 

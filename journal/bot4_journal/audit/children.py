@@ -33,6 +33,10 @@ from bot4_journal.audit.lists import ListRules
 from bot4_journal.audit.reservations import PLAIN_TYPES, Ended
 from bot4_journal.audit.venue import TAKEN
 
+# Orders that ended with something left, of which a late fill is possible. Execution remembers fewer of them, and takes
+# no fill of the others.
+ENDED_KEPT = 10_000
+
 
 @dataclass(slots=True)
 class _Child:
@@ -57,7 +61,8 @@ class _Child:
 
 
 class ChildRules:
-    """`unsent` and `unamended` are what was approved and has still to be sent."""
+    """`unsent` and `unamended` are what was approved and has still to be sent; `untold`, by child, is what had traded
+    when it ended and is still to be told."""
 
     def __init__(self, findings: Findings, controls: ControlRules, lists: ListRules) -> None:
         self._findings = findings
@@ -65,8 +70,11 @@ class ChildRules:
         self._lists = lists
         self.unsent: dict[str, Owed[OrderApproved | ListApproved]] = defaultdict(Owed)
         self.unamended: dict[str, Owed[AmendApproved]] = defaultdict(Owed)
+        self.untold: dict[str, Decimal] = {}
         self._children: dict[str, _Child] = {}
-        # Ids of children that are over: all that has to be known of them is that nothing may follow.
+        # Those that ended last with something left, of which a fill may follow (51); and the ids of all that are over,
+        # of which nothing else may.
+        self._ended_last: dict[str, _Child] = {}
         self._over: set[str] = set()
         self._fed: dict[tuple[str, str], int] = {}
 
@@ -214,7 +222,7 @@ class ChildRules:
         child.triggered = True
 
     def _filled(self, id: EventId, event: OrderFilled) -> None:
-        child = self._child(id, event.child_id)
+        child = self._late(id, event.child_id) if event.late else self._child(id, event.child_id)
         if child is None:
             return
         order = child.order
@@ -235,7 +243,9 @@ class ChildRules:
             )
         child.trades.add(event.trade_id)
         child.cumulative = cumulative
-        if leaves <= 0:
+        if event.late:
+            self._tell_late(event.child_id, event.quantity, leaves)
+        elif leaves <= 0:
             self._end(id, event.child_id)
 
     def _amended(self, id: EventId, event: OrderAmended) -> None:
@@ -272,9 +282,25 @@ class ChildRules:
         child = self._child(id, event.child_id, was_open)
         if child is None:
             return
-        if not isinstance(event, OrderRejected) and event.quantity != child.leaves:
-            self._findings.add("fill", id, f"{event.child_id} ends with {event.quantity}, {child.leaves} was left")
         self._end(id, event.child_id)
+        if isinstance(event, OrderRejected):
+            return
+        if not ZERO <= event.quantity <= child.leaves:
+            self._findings.add("fill", id, f"{event.child_id} ends with {event.quantity}, {child.leaves} was left")
+        elif event.quantity < child.leaves:
+            self.untold[event.child_id] = child.leaves - event.quantity
+        if child.leaves > 0:
+            self._ended_last[event.child_id] = child
+        if len(self._ended_last) > ENDED_KEPT:
+            del self._ended_last[next(iter(self._ended_last))]
+
+    def _tell_late(self, child_id: str, quantity: Decimal, leaves: Decimal) -> None:
+        """So much of what its end may have left out."""
+        untold = self.untold.pop(child_id, ZERO) - quantity
+        if untold > 0:
+            self.untold[child_id] = untold
+        if leaves <= 0:
+            del self._ended_last[child_id]
 
     def _end(self, id: EventId, child_id: str) -> None:
         child = self._children.pop(child_id)
@@ -290,6 +316,14 @@ class ChildRules:
         stage = "unknown" if child is None else "open" if child.is_open else "sent"
         self._findings.add("life", id, f"{child_id} is {'over' if child_id in self._over else stage}")
         return None
+
+    def _late(self, id: EventId, child_id: str) -> _Child | None:
+        """The child that a late fill is of; else a finding."""
+        child = self._ended_last.get(child_id)
+        if child is None:
+            stage = "over, with nothing left to fill" if child_id in self._over else "not over"
+            self._findings.add("life", id, f"{child_id} is {stage}, and has a late fill")
+        return child
 
     def _took(self, id: EventId, venue: str, number: int) -> None:
         last = self._fed.get((id.stream, venue), 0)

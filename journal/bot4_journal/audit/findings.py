@@ -41,7 +41,7 @@ RULES: dict[str, str] = {
     # Execution.
     "sent": "Every approved order is sent, once, as it was approved, and nothing else is.",
     "breaker": "Nothing that can open a position is sent to a venue whose breaker is open.",
-    "life": "An order is acknowledged before it fills, ends once, and has no life after it.",
+    "life": "An order is acknowledged before it fills, ends once, and has no life after it but fills told late.",
     "fill": "Fills add up: to the cumulative quantity, to what is left, never to more than the order has by then.",
     "trade": "A trade fills an order once.",
     "feed": "What the venue tells a session is taken number by number.",

@@ -15,6 +15,7 @@ from bot4_common.messages.risk import (
     OrderHeld,
     PositionChanged,
     ReservationAmended,
+    ReservationReleased,
 )
 from bot4_common.messages.terms import EventId, Order
 from bot4_common.money import ZERO
@@ -37,6 +38,7 @@ class _List:
     begun: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
     filled: dict[str, Decimal] = field(default_factory=dict)
+    parent_ended: bool = False
     parent_filled: bool = False
 
     @property
@@ -67,6 +69,8 @@ class ListRules:
                 self._filled(id, event)
             case ReservationAmended():
                 self._amended(event)
+            case ReservationReleased():
+                self._released(event)
         # What was an order's list is not known any more when the order is over.
         order_id = getattr(event, "order_id", "")
         list_id = self.list_of(order_id)
@@ -186,7 +190,7 @@ class ListRules:
             return
         told.filled[event.order_id] = told.filled.get(event.order_id, ZERO) + abs(event.quantity)
         if event.order_id == told.parent:
-            told.parent_filled = not self._reservations.leaves(event.order_id)
+            told.parent_filled = not told.parent_ended and not self._reservations.leaves(event.order_id)
         if event.order_id not in told.siblings:
             return
         filled = {order_id: told.filled[order_id] for order_id in sorted(told.siblings & told.filled.keys())}
@@ -194,6 +198,12 @@ class ListRules:
         if (not shares and len(filled) > 1) or (shares and sum(filled.values()) > told.together):
             numbers = ", ".join(f"{order_id}: {quantity}" for order_id, quantity in filled.items())
             self._findings.add("overfill", id, f"{numbers} of {told.together} in {told.approved.list_id}")
+
+    def _released(self, event: ReservationReleased) -> None:
+        """What is told of its fills from here on, does not fill it whole."""
+        told = self._lists.get(self.list_of(event.order_id))
+        if told is not None and event.order_id == told.parent:
+            told.parent_ended = True
 
     def _amended(self, event: ReservationAmended) -> None:
         """31: an amend of one is one of both."""

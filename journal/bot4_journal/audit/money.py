@@ -200,14 +200,12 @@ class _Cover:
                 self._wanted.discard(event.order_id)
                 book = event.account, event.order.venue or FIRST_VENUE, event.order.symbol
                 return self._exits.set(event.order_id, book, event.order.side, event.order.quantity)
-            case ReservationReduced():
+            case ReservationReduced() | ReservationReleased():
                 return self.reduce(event.order_id, event.quantity)
-            case ReservationReleased():
-                return self._exits.drop(event.order_id)
         return None
 
     def reduce(self, order_id: str, quantity: Decimal) -> Book | None:
-        """An exit has filled, or was trimmed, in part or whole; other orders cover nothing."""
+        """An exit has filled, was trimmed, or has ended, in part or whole; other orders cover nothing."""
         return self._exits.take(order_id, quantity)
 
 

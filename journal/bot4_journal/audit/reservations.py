@@ -17,6 +17,7 @@ from bot4_common.messages.execution import (
     OrderAmended,
     OrderCancelled,
     OrderExpired,
+    OrderFilled,
     OrderLost,
     OrderPrevented,
     OrderRejected,
@@ -75,6 +76,8 @@ class ReservationRules:
         self.open: dict[str, Reserved] = {}
         self.live: dict[tuple[str, str], str] = {}
         self.unsettled: dict[str, Owed[Settled]] = defaultdict(Owed)
+        # Fills of orders that were over, until they have moved a position (51).
+        self._late: set[EventId] = set()
         # Orders that others wait to take the place of.
         self._replaced_by: dict[str, str] = {}
         # Of the decision being heard: those whose wait is over and whether by a cancel, and who makes room for whom.
@@ -98,7 +101,7 @@ class ReservationRules:
             case ReservationAmended():
                 self._amended(id, event, cause)
             case PositionChanged():
-                self._consumed(id, event)
+                self._consumed(id, event, cause)
             case ReservationReduced():
                 self._reduced(id, event, cause)
             case ReservationReleased():
@@ -110,6 +113,8 @@ class ReservationRules:
         """Execution has said it; what names no order was never one."""
         if isinstance(event, Settled) and event.order_id:
             self.unsettled[id.stream].add(id, event)
+        elif isinstance(event, OrderFilled) and event.late:
+            self._late.add(id)
 
     def end_decision(self, id: EventId) -> None:
         for order_id in self._due:
@@ -277,8 +282,12 @@ class ReservationRules:
             return reserved.order.quantity, reserved.order.price, reserved.leaves, told.code
         return None
 
-    def _consumed(self, id: EventId, event: PositionChanged) -> None:
+    def _consumed(self, id: EventId, event: PositionChanged, cause: EventId | None) -> None:
         reserved, quantity = self.open.get(event.order_id), abs(event.quantity)
+        if cause in self._late and reserved is None:
+            # What it reserved was settled when its end was told.
+            self._late.discard(cause)
+            return
         if reserved is None or reserved.held or quantity > reserved.leaves:
             self._findings.add("reserved", id, f"{event.order_id} fills {quantity} of what it reserves: {reserved}")
             if reserved is None:
@@ -311,8 +320,11 @@ class ReservationRules:
         if not isinstance(told, Ended) or reserved is None:
             self._findings.add("release", id, f"{event.order_id} has nothing to release for {cause}")
             return
-        if event.quantity != reserved.leaves:
-            self._findings.add("release", id, f"{event.order_id} releases {event.quantity} of {reserved.leaves}")
+        left = reserved.leaves if isinstance(told, OrderRejected) else min(told.quantity, reserved.leaves)
+        if event.quantity != left:
+            self._findings.add(
+                "release", id, f"{event.order_id} releases {event.quantity} of {left} that will not fill"
+            )
         self._close(event.order_id, cancelled=isinstance(told, OrderCancelled))
 
     def _check_gives_way(self, id: EventId, met: SelfTradePrevented) -> None:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from bot4_common.messages.execution import (
     AmendRejected,
     AmendSent,
@@ -37,6 +39,7 @@ from bot4_common.messages.venue import (
     VenueAmendRejected,
     VenueCancelRejected,
     VenueFilled,
+    VenueFillWithheld,
     VenueListEntered,
     VenueOrderAccepted,
     VenueOrderAmended,
@@ -122,6 +125,8 @@ class VenueRules:
         self._amends: dict[str, dict[Terms, AmendSent]] = defaultdict(dict)
         self._live: dict[str, _Live] = {}
         self._sides: dict[tuple[str, str], tuple[VenueTraded, Side]] = {}
+        # Fills that sessions are told of later, by order.
+        self.withheld: dict[str, VenueFilled] = {}
         self._last: dict[str, int] = defaultdict(int)
         self.told: dict[Number, SessionMessage] = {}
         self._taken: dict[Number, tuple[EventId, Event]] = {}
@@ -146,8 +151,13 @@ class VenueRules:
                 self._sent.pop(event.child_id, None)
             case VenueTraded():
                 self._traded(event)
+            case VenueFilled() if event.child_id in self.withheld:
+                self._told_late(id, event)
             case VenueFilled():
                 self._filled(id, event)
+            case VenueFillWithheld():
+                self._filled(id, event.fill)
+                self.withheld[event.fill.child_id] = event.fill
             case VenueOrderTriggered():
                 self._triggered(id, event)
             case VenueOrderAmended():
@@ -169,6 +179,10 @@ class VenueRules:
         for (trade_id, child_id), _ in self._sides.items():
             self._findings.add("venue_trade", id, f"{child_id} was not told its side of {trade_id}")
         self._sides.clear()
+        for child_id in [child_id for child_id in self.withheld if child_id not in self._live]:
+            self._findings.add(
+                "venue_trade", id, f"{child_id} is over, and was not told of {self.withheld.pop(child_id)}"
+            )
 
     def close(self) -> None:
         """Whatever a session has taken by now, the venue has told it by now."""
@@ -233,6 +247,11 @@ class VenueRules:
         live.trades.add(event.trade_id)
         if leaves <= 0:
             self._over(event.child_id)
+
+    def _told_late(self, id: EventId, event: VenueFilled) -> None:
+        withheld = self.withheld.pop(event.child_id)
+        if event != replace(withheld, session_sequence=event.session_sequence):
+            self._findings.add("venue_trade", id, f"{event} was withheld as {withheld}")
 
     def _triggered(self, id: EventId, event: VenueOrderTriggered) -> None:
         live = self._live.get(event.child_id)

@@ -98,7 +98,8 @@ def fills(listed: Iterable[FillAnswer], venues: bool = False) -> Table:
     shown = table("order", "strategy", *(["venue"] if venues else []), "filled", "as")
     for each in listed:
         what = f"{each.side} {each.quantity} {each.symbol} at {short(each.price)}"
-        _add(shown, each.order_id, each.strategy, *([each.venue] if venues else []), what, each.liquidity)
+        how = f"{each.liquidity}, late" if each.late else each.liquidity
+        _add(shown, each.order_id, each.strategy, *([each.venue] if venues else []), what, how)
     return shown
 
 

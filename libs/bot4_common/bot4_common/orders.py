@@ -147,6 +147,9 @@ def advance(record: OrderRecord, event: Event, at: int) -> None:
             record.notional = add(record.notional, multiply(event.price, event.quantity))
             record.acknowledged_at = record.acknowledged_at or at
             _raise(record, "partially_filled" if event.leaves else "filled", at)
+            if record.status == "filled":
+                # What was lost, as far as was known, was not.
+                record.code = ""
         case execution.OrderTrimmed():
             record.order = msgspec.structs.replace(record.order, quantity=event.quantity)
             record.resized = True

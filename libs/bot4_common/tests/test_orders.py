@@ -194,6 +194,21 @@ def test_fills_add_up() -> None:
     assert (record.filled, record.notional, record.leaves) == (Decimal("1.5"), Decimal(150), Decimal("1.5"))
 
 
+@pytest.mark.parametrize("end", [CANCELLED, EXPIRED, LOST])
+def test_a_late_fill_counts_and_brings_nothing_back(end: Event) -> None:
+    record = record_of(PLACED, APPROVED, SENT, end, filled("1", "2"))
+    assert record.status == record_of(PLACED, APPROVED, SENT, end).status
+    assert record.filled == 1 and record.notional == 100 and record.leaves == 0
+    assert record.over_at == 4
+
+
+@pytest.mark.parametrize("end", [CANCELLED, EXPIRED, LOST])
+def test_late_fills_that_leave_nothing_make_it_a_filled_order(end: Event) -> None:
+    record = record_of(PLACED, APPROVED, SENT, end, filled("1", "2"), filled("2", "0"))
+    assert (record.status, record.code, record.over_at) == ("filled", "", 4)
+    assert record.filled == 3
+
+
 def test_what_is_over_leaves_nothing() -> None:
     record = record_of(PLACED, APPROVED, SENT, filled("1", "2"), CANCELLED)
     assert record.leaves == 0 and record.is_over and record.over_at == 5

@@ -29,6 +29,7 @@ from bot4_common.messages.venue import (
     VenueCancelRejected,
     VenueFaultBegan,
     VenueFilled,
+    VenueFillWithheld,
     VenueListEntered,
     VenueMarketMoved,
     VenueOrderAccepted,
@@ -65,7 +66,7 @@ from bot4_exchange_simulator.matching import (
     move_market,
     pass_time,
 )
-from bot4_exchange_simulator.orders import TOLD, Saved, State, opened, restore, save
+from bot4_exchange_simulator.orders import ENDS, TOLD, Saved, State, opened, restore, save
 from bot4_exchange_simulator.reports import Reports
 
 # A client's progress is taken note of every so many messages: what it has need not be kept for it.
@@ -121,6 +122,7 @@ class Venue:
 
     def deadline(self, state: State) -> int | None:
         due = [request.due_at for request in state.delayed]
+        due += [withheld.until for withheld in state.withheld.values()]
         due += [state.next_step_at[symbol] for symbol in self._liquidity]
         expiry = state.engine.next_expiry()
         if expiry is not None:
@@ -143,6 +145,7 @@ class Venue:
             case FaultOrdered() as ordered:
                 self._order_fault(state, ordered, heard.at, emit)
             case Tick() as tick:
+                self._tell_withheld(state, tick.at, emit)
                 self._pass_time(state, tick.at, emit)
                 self._admit(state, tick.at, emit)
                 for begun in self._feed.spells_begun(state, tick.at):
@@ -304,7 +307,26 @@ class Venue:
                 self._tell(state, event, emit)
 
     def _tell(self, state: State, message: SessionMessage, emit: Emit) -> None:
-        """Tells a session something, and draws what will go wrong on the way."""
+        """Tells a session something; a fill perhaps not before the order's end was told."""
+        for fill in state.told_before(message):
+            self._say(state, fill, emit)
+        if isinstance(message, VenueFilled) and (until := self._feed.withheld_until(state, message)):
+            emit(VenueFillWithheld(fill=msgspec.structs.replace(message, session_sequence=0), until=until))
+            return
+        self._say(state, message, emit)
+        if isinstance(message, ENDS) and (withheld := state.withheld.get(message.child_id)):
+            self._say(state, withheld.fill, emit)
+
+    def _tell_withheld(self, state: State, now: int, emit: Emit) -> None:
+        """No end has come that could have overtaken these fills."""
+        for withheld in [each for each in state.withheld.values() if each.until <= now]:
+            self._say(state, withheld.fill, emit)
+
+    def _say(self, state: State, message: SessionMessage, emit: Emit) -> None:
+        """Gives the message the number that comes next, and draws what will go wrong on the way."""
+        number = state.session(message.session).sequence + 1
+        if message.session_sequence != number:
+            message = msgspec.structs.replace(message, session_sequence=number)
         emit(message)
         for fault in self._feed.faults(state, message):
             emit(fault)
@@ -355,10 +377,9 @@ class Venue:
             case VenueTraded():
                 state.traded += 1
             case VenueFilled():
-                order = state.live[event.child_id]
-                order.cumulative = event.cumulative
-                if not event.leaves:
-                    state.finish(event.child_id, "filled")
+                state.fill(event)
+            case VenueFillWithheld():
+                state.withhold(event)
             case VenueOrderTrimmed():
                 state.live[event.child_id].quantity = event.quantity
             case VenueOrderCancelled():

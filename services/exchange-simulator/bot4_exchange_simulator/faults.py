@@ -38,6 +38,7 @@ Kind = Literal[
     "duplicate",  # and told twice
     "reorder",  # and overtaken by others
     "gap",  # a run of consecutive messages is lost
+    "late_fill",  # a fill is told of after the end of its order, if that comes soon
     # Strike a session, both ways.
     "disconnect",  # nothing arrives until it is connected again
     "reconnect_storm",  # it is connected and cut again several times, as is every other
@@ -118,6 +119,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     duplicate: Probability = 0.0
     reorder: Probability = 0.0
     gap: Probability = 0.0
+    late_fill: Probability = 0.0
     disconnect: Probability = 0.0
     reconnect_storm: Probability = 0.0
     drop_request: Probability = 0.0
@@ -131,6 +133,9 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     # How long a message is held back to be overtaken.
     held_ms_median: Annotated[float, msgspec.Meta(gt=0.0, le=60_000.0)] = 20.0
     held_sigma: Sigma = 0.5
+    # How long a fill that may be told late waits for the end of its order.
+    withheld_ms_median: Annotated[float, msgspec.Meta(gt=0.0, le=60_000.0)] = 500.0
+    withheld_sigma: Sigma = 0.5
     # The shortest and the longest run of messages that one gap loses, and how many times as long a slow one takes.
     gap_messages: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(le=64)]] = (2, 20)
     slow_factor: Factor = 10.0
@@ -166,6 +171,7 @@ FAULTY: Final = LineProfile(
     duplicate=0.02,
     reorder=0.02,
     gap=0.001,
+    late_fill=0.02,
     drop_request=0.005,
     outages=(
         Outages(kind="disconnect", per_hour=12.0, seconds_median=1.0),
@@ -179,6 +185,7 @@ HOSTILE: Final = LineProfile(
     reorder=0.05,
     held_ms_median=100.0,
     gap=0.005,
+    late_fill=0.05,
     disconnect=0.001,
     drop_request=0.02,
     reject=0.02,
@@ -399,6 +406,13 @@ class Line:
             return 0
         held = self._draws("held", message)
         return _lasting_ns(held, self._profile.held_ms_median / 1_000, self._profile.held_sigma)
+
+    def withheld_ns(self, fill: str, active: Sequence[Spell] = ()) -> int:
+        """How long at most a fill is not told, so that the end of its order overtakes it; 0 for most."""
+        if not self._strikes("late_fill", fill, active):
+            return 0
+        withheld = self._draws("withheld", fill)
+        return _lasting_ns(withheld, self._profile.withheld_ms_median / 1_000, self._profile.withheld_sigma)
 
     def drops_request(self, request: str, active: Sequence[Spell] = ()) -> bool:
         return self._strikes("drop_request", request, active)

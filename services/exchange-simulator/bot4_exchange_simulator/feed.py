@@ -11,7 +11,7 @@ from bot4_common.instruments import Instrument
 from bot4_common.messages.frame import Frame
 from bot4_common.messages.market import SessionHeartbeat, SessionMessage, Spoken
 from bot4_common.messages.terms import Event
-from bot4_common.messages.venue import FeedFault, VenueFaultBegan, VenueMarketMoved, VenueResent
+from bot4_common.messages.venue import FeedFault, VenueFaultBegan, VenueFilled, VenueMarketMoved, VenueResent
 from bot4_exchange_simulator.faults import Line, Spell
 from bot4_exchange_simulator.orders import TOLD, State
 
@@ -35,6 +35,14 @@ class Feed:
         return self._line.cut_until(session, now, self.active(state, session, now)) > now
 
     # What goes wrong, as events of the decision that tells a message
+
+    def withheld_until(self, state: State, fill: VenueFilled) -> int:
+        """When the fill is told at the latest (ns) if it is not told now; 0 for most, and for what ends its order."""
+        if not fill.leaves:
+            return 0
+        active = self.active(state, fill.session, fill.at)
+        withheld_ns = self._line.withheld_ns(f"{fill.child_id}/{fill.trade_id}", active)
+        return fill.at + withheld_ns if withheld_ns else 0
 
     def faults(self, state: State, message: SessionMessage) -> Iterator[Event]:
         session, number, now = message.session, message.session_sequence, message.at

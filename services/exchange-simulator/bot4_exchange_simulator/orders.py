@@ -12,9 +12,13 @@ from bot4_common.instruments import Instrument
 from bot4_common.messages.market import Quote, SessionMessage
 from bot4_common.messages.terms import Order
 from bot4_common.messages.venue import (
+    VenueFilled,
+    VenueFillWithheld,
     VenueListEntered,
     VenueOrderAmended,
+    VenueOrderCancelled,
     VenueOrderEntered,
+    VenueOrderExpired,
     VenueOrderState,
     VenueRequestDelayed,
 )
@@ -30,6 +34,8 @@ from bot4_exchange_simulator.matching import admit_market, list_instruments
 
 # What a session is told. A set is asked in one look, a union member by member, and every event is asked.
 TOLD: Final = frozenset(SessionMessage.__args__)
+# What ends an order besides its last fill.
+ENDS: Final = (VenueOrderCancelled, VenueOrderExpired)
 
 # Finished orders are remembered this long, in orders, for queries and against a second acceptance of the same id. As
 # many lists are, so that no id of one is taken twice.
@@ -82,6 +88,8 @@ class State:
         # The legs' ids by the id of their list, over or not.
         self.lists: dict[str, list[str]] = {}
         self.sessions: dict[str, Session] = {}
+        # Fills that their sessions are not told yet, by order; of each account's in a market there is one at most.
+        self.withheld: dict[str, VenueFillWithheld] = {}
         self.delayed: list[VenueRequestDelayed] = []
         # When the market first and last took a step (ns).
         self.opened_at = 0
@@ -102,6 +110,19 @@ class State:
         """What every message to a session says, the next number of its feed among it."""
         number = self.session(session).sequence + 1
         return {"session": session, "session_sequence": number, "account": account, "child_id": child_id, "at": at}
+
+    def told_before(self, message: SessionMessage) -> list[VenueFilled]:
+        """The withheld fills that have to be told before the message. What says how much is left of an order says it
+        of what was told; only an order's end may overtake its fill. And the fills of an account in a market are told in
+        the order of their trades: what reduces a position must never seem to open one."""
+        if isinstance(message, ENDS):
+            return []
+        return [
+            withheld.fill
+            for child_id, withheld in self.withheld.items()
+            if child_id == message.child_id
+            or (isinstance(message, VenueFilled) and _is_of_same(message, withheld.fill))
+        ]
 
     def knows(self, child_id: str) -> bool:
         return child_id in self.live or child_id in self.finished
@@ -153,6 +174,18 @@ class State:
         _forget_oldest(self.lists)
         self.lists[entered.list_id] = [leg.child_id for leg in entered.legs]
 
+    def withhold(self, withheld: VenueFillWithheld) -> None:
+        fill = withheld.fill
+        self.live[fill.child_id].cumulative = fill.cumulative
+        self.withheld[fill.child_id] = withheld
+
+    def fill(self, filled: VenueFilled) -> None:
+        if self.withheld.pop(filled.child_id, None) is not None:
+            return  # it counts since it was withheld
+        self.live[filled.child_id].cumulative = filled.cumulative
+        if not filled.leaves:
+            self.finish(filled.child_id, "filled")
+
     def amend(self, amended: VenueOrderAmended) -> None:
         order = self.live[amended.child_id]
         order.order = msgspec.structs.replace(order.order, price=amended.price)
@@ -189,6 +222,11 @@ class State:
         self.finished[child_id] = finished
 
 
+def _is_of_same(fill: VenueFilled, other: VenueFilled) -> bool:
+    """Account and market."""
+    return (fill.account, fill.symbol) == (other.account, other.symbol)
+
+
 def _forget_oldest(remembered: dict[str, Any]) -> None:
     if len(remembered) >= FINISHED_KEPT:
         del remembered[next(iter(remembered))]
@@ -212,6 +250,7 @@ class Saved(msgspec.Struct):
     accepted: int
     traded: int
     lists: dict[str, list[str]] = {}
+    withheld: dict[str, VenueFillWithheld] = {}
 
 
 def save(state: State) -> Saved:

@@ -106,6 +106,15 @@ def test_a_message_is_held_back_for_a_log_normal_time() -> None:
     assert not follows(held, log_normal_cdf(20e6, 0.6))
 
 
+def test_a_fill_is_withheld_as_often_and_as_long_as_said() -> None:
+    line = Line(1, LineProfile(late_fill=0.1, withheld_ms_median=500.0, withheld_sigma=0.5))
+    withheld = [float(ns) for name in MESSAGES if (ns := line.withheld_ns(name))]
+    assert 350 < len(withheld) < 450
+    assert follows(withheld, log_normal_cdf(500e6, 0.5))
+    assert not follows(withheld, log_normal_cdf(1_000e6, 0.5))
+    assert Line(1, PERFECT).withheld_ns("m") == 0
+
+
 def test_a_gap_is_a_run_of_messages_as_long_as_said() -> None:
     line = Line(1, LineProfile(gap=0.01, gap_messages=(4, 6)))
     lost = [line.in_gap(SESSION, number) for number in range(1, 20_001)]

@@ -216,10 +216,7 @@ class Execution:
                 else:
                     state.refuse(event.child_id, event.venue)
             case OrderFilled():
-                child = state.live[event.child_id]
-                child.cumulative = event.cumulative
-                child.trades[event.trade_id] = (event.price, event.quantity)
-                state.move(event.child_id, "filled_in_part" if event.leaves else "filled")
+                state.fill(event)
             case OrderAmended():
                 state.resize(event)
             case OrderPrevented():

@@ -25,10 +25,20 @@ LIFE: dict[tuple[Stage, News], Stage] = {
     ("partially_filled", "filled"): "filled",
     ("partially_filled", "cancelled"): "cancelled",
     ("partially_filled", "expired"): "expired",
+    # 51: a trade may be told after the end of its order. That does not bring the order back; but where nothing is left,
+    # it was filled. A refused order has no trades: the refusal proves that the venue never had it (49).
+    ("cancelled", "filled_in_part"): "cancelled",
+    ("cancelled", "filled"): "filled",
+    ("expired", "filled_in_part"): "expired",
+    ("expired", "filled"): "filled",
+    ("lost", "filled_in_part"): "lost",
+    ("lost", "filled"): "filled",
 }
 
 OVER: frozenset[Stage] = frozenset(("filled", "cancelled", "expired", "rejected", "lost"))
 AT_VENUE: frozenset[Stage] = frozenset(("open", "partially_filled"))
+# Where a fill is possible, be it late.
+FILLABLE: frozenset[Stage] = frozenset(stage for stage, news in LIFE if news == "filled_in_part")
 
 
 def follows(stage: Stage, news: News) -> bool:

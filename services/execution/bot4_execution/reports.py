@@ -41,7 +41,7 @@ from bot4_common.messages.venue import (
     VenueOrderTriggered,
     VenueOrderTrimmed,
 )
-from bot4_execution.lifecycle import AT_VENUE, OVER, follows
+from bot4_execution.lifecycle import AT_VENUE, FILLABLE, OVER, follows
 from bot4_execution.requests import amend_refused
 from bot4_execution.state import Child
 
@@ -144,8 +144,8 @@ def _is_news(child: Child, amended: VenueOrderAmended) -> bool:
 
 
 def _filled(child: Child | None, venue: str, fill: VenueFilled) -> Event:
-    """A fill is applied by its increment and checked against the cumulative quantity; what contradicts is kept
-    apart and alerted, a repeat of the same trade is only noted."""
+    """A fill is applied by its increment and checked against the cumulative quantity, also when its order is over (51);
+    what contradicts is kept apart and alerted, a repeat of the same trade is only noted."""
     contradiction = _contradiction(child, fill)
     if child is not None and child.trades.get(fill.trade_id) == (fill.price, fill.quantity):
         return _noted(venue, fill)
@@ -161,6 +161,7 @@ def _filled(child: Child | None, venue: str, fill: VenueFilled) -> Event:
             reason=contradiction,
             session_sequence=fill.session_sequence,
         )
+    late = child.stage in OVER
     return OrderFilled(
         order_id=child.order_id,
         child_id=child.child_id,
@@ -173,12 +174,14 @@ def _filled(child: Child | None, venue: str, fill: VenueFilled) -> Event:
         price=fill.price,
         quantity=fill.quantity,
         cumulative=fill.cumulative,
-        leaves=fill.leaves,
+        leaves=child.fillable - fill.cumulative,
         liquidity=fill.liquidity,
         bid=child.bid,
         ask=child.ask,
         session_sequence=fill.session_sequence,
         traded_at=fill.at,
+        late=late,
+        stop_loss=child.order.stop_loss if late else None,
     )
 
 
@@ -189,7 +192,7 @@ def _contradiction(child: Child | None, fill: VenueFilled) -> str:
         return "no such order"
     if fill.trade_id in child.trades:
         return "trade id seen with other fields"
-    if child.stage not in AT_VENUE:
+    if child.stage not in FILLABLE:
         return f"order is {child.stage}"
     if (fill.account, fill.symbol, fill.side) != (child.account, child.order.symbol, child.order.side):
         return f"order is to {child.order.side} {child.order.symbol} for {child.account}"
@@ -199,7 +202,8 @@ def _contradiction(child: Child | None, fill: VenueFilled) -> str:
         return f"cumulative {fill.cumulative} after {child.cumulative} and {fill.quantity}"
     if fill.cumulative > child.fillable:
         return f"overfill: {fill.cumulative} of {child.fillable}"
-    if fill.cumulative + fill.leaves != child.fillable:
+    # Of an order that is over a venue may say what the trade left, or that nothing is left.
+    if fill.cumulative + fill.leaves != child.fillable and (child.stage in AT_VENUE or fill.leaves):
         return f"leaves {fill.leaves} after {fill.cumulative} of {child.fillable}"
     return ""
 

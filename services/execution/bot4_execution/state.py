@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from bot4_common.messages.execution import AmendSent, CancelSent, FeedAdvanced, OrderAmended, OrderSent
+from bot4_common.messages.execution import AmendSent, CancelSent, FeedAdvanced, OrderAmended, OrderFilled, OrderSent
 from bot4_common.messages.terms import Order
 from bot4_common.money import ZERO
 from bot4_execution.breakers import Breakers, Outcome
@@ -15,8 +15,9 @@ from bot4_execution.session import Session
 
 # How long a request may go unanswered before it is unknown: far beyond any latency of a living venue.
 PATIENCE_NS = 1_000_000_000
-# Finished children are remembered for repeats and contradictions in the feed; the feed is in order, so few are needed.
-FINISHED_KEPT = 2_000
+# Finished children are remembered for repeats and contradictions in the feed, and for fills that are told late: so many
+# end in some seconds, and in a snapshot they are some megabytes.
+FINISHED_KEPT = 8_000
 
 
 class Amend(msgspec.Struct, kw_only=True):
@@ -139,6 +140,16 @@ class State(msgspec.Struct, kw_only=True):
         """Until the order is known to be at the venue, the answer awaited is that to the order."""
         if child.stage in AT_VENUE:
             self.await_answer(child, now)
+
+    def fill(self, filled: OrderFilled) -> None:
+        child = (self.finished if filled.late else self.live)[filled.child_id]
+        child.cumulative = filled.cumulative
+        child.trades[filled.trade_id] = (filled.price, filled.quantity)
+        news: News = "filled_in_part" if filled.leaves else "filled"
+        if filled.late:
+            child.stage = LIFE[child.stage, news]
+        else:
+            self.move(filled.child_id, news)
 
     def put_off(self, advanced: FeedAdvanced) -> None:
         child = self.live[advanced.child_id]

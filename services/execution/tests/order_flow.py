@@ -60,8 +60,11 @@ ROUGH = LineProfile(
     drop=0.1,
     duplicate=0.1,
     reorder=0.1,
+    late_fill=0.3,
     drop_request=0.1,
 )
+# On this one nothing goes wrong but that fills wait for the end of their orders.
+LATE = LineProfile(late_fill=0.8, withheld_ms_median=5_000.0)
 
 
 class InFlight(NamedTuple):
@@ -169,7 +172,8 @@ class OrderFlow:
     def is_at_rest(self) -> bool:
         told = self.venue.state.session(streams.EXECUTION).sequence
         complete = self.execution.state.session(streams.VENUE).sequence == told
-        return complete and not self.execution.state.awaited and not self.feed and not self.venue.state.delayed
+        nothing_open = not self.execution.state.awaited and not self.feed
+        return complete and nothing_open and not self.venue.state.delayed and not self.venue.state.withheld
 
     # How it goes on from one to the next
 

@@ -131,6 +131,14 @@ def test_an_order_that_ends_ends_its_amend_first(over: Event, ending: type[Event
     ended.when(amend_rejected(3, "ORDER_IS_OVER")).then(event(FeedAdvanced, session_sequence=3))
 
 
+def test_a_fill_told_after_the_end_of_order_and_amend_is_held_against_the_total_last_told() -> None:
+    over = amending().when(cancelled(2, "6"))
+    over.when(filled(3, "4", "4")).then(event(OrderFilled, late=True, leaves="6"))
+    over.when(filled(4, "8", "12", "t2", leaves="0")).then(event(FillQuarantined, reason="overfill: 12 of 10"))
+    grown = amending().when(amended(2, "12"), cancelled(3, "0"))
+    grown.when(filled(4, "12", "12", leaves="0")).then(event(OrderFilled, late=True, cumulative="12", leaves="0"))
+
+
 def test_a_partial_fill_ends_no_amend() -> None:
     amending().when(filled(2, "4", "4")).then(event(OrderFilled))
 

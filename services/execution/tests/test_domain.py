@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from bot4_common.decider import encode_state
 from bot4_common.given import MILLISECOND, NOON, SECOND, Scenario, event
 from bot4_common.messages.execution import (
     CancelRejected,
@@ -26,6 +27,7 @@ from bot4_common.messages.execution import (
     OutcomeUnknown,
     QuerySent,
 )
+from bot4_common.messages.terms import Event
 from bot4_common.messages.venue import VenueFilled
 from bot4_execution.requests import RECEIVE_WINDOW_NS
 from bot4_execution.state import FINISHED_KEPT, State
@@ -350,9 +352,12 @@ def test_a_fill_of_an_unknown_order_is_quarantined() -> None:
     quarantined(opened(), filled(2, "4", "4", child_id="9-9.1"), "no such order")
 
 
-@pytest.mark.parametrize(("over", "stage"), [(cancelled(2), "cancelled"), (expired(2), "expired")])
-def test_a_fill_of_an_order_that_is_over_is_quarantined(over: VenueFilled, stage: str) -> None:
-    quarantined(opened().when(over), filled(3, "4", "4"), f"order is {stage}")
+def test_a_fill_of_an_order_that_the_venue_never_had_is_quarantined() -> None:
+    quarantined(sent().when(rejected(1)), filled(2, "4", "4"), "order is rejected")
+
+
+def test_a_fill_of_an_order_that_is_filled_is_quarantined() -> None:
+    quarantined(opened().when(filled(2, "10", "10")), filled(3, "4", "14", "t2"), "order is filled")
 
 
 def test_a_fill_before_the_acceptance_is_quarantined() -> None:
@@ -378,6 +383,69 @@ def test_a_fill_of_nothing_or_for_nothing_is_quarantined() -> None:
 
 def test_a_fill_of_the_other_side_is_quarantined() -> None:
     quarantined(opened(), filled(2, "4", "4", side="sell"), "order is to buy BTC-USDT for ann")
+
+
+# Fills that are told after the end of their order (51)
+
+
+@pytest.mark.parametrize(("end", "stage"), [(cancelled(3, "4"), "cancelled"), (expired(3, "4"), "expired")])
+def test_a_fill_told_after_the_end_of_its_order_is_applied_and_brings_nothing_back(end: Event, stage: str) -> None:
+    late = opened().when(filled(2, "4", "4"), end).when(filled(4, "2", "6", "t2", leaves="4"))
+    late.then(
+        event(
+            OrderFilled,
+            **known(quantity="2", cumulative="6", leaves="4", session_sequence=4, late=True, stop_loss="90"),
+        )
+    )
+    assert late.state.live == {}
+    assert late.state.finished["1-0.1"].stage == stage
+    assert late.decider.deadline(late.state) is None
+
+
+def test_late_fills_add_up_and_the_one_that_leaves_nothing_makes_the_order_a_filled_one() -> None:
+    late = opened().when(cancelled(2)).when(filled(3, "4", "4"), filled(4, "6", "10", "t2"))
+    late.then(event(OrderFilled, late=True, leaves="6"), event(OrderFilled, late=True, leaves="0"))
+    assert late.state.finished["1-0.1"].stage == "filled"
+
+
+def test_a_lost_order_was_not_lost_if_it_filled() -> None:
+    lost = silence(sent()).when(status(1, "unknown", at=NOON + RECEIVE_WINDOW_NS + 1))
+    lost.when(filled(2, "4", "4")).then(event(OrderFilled, late=True, cumulative="4"))
+
+
+def test_a_fill_of_an_order_that_is_not_over_is_not_late() -> None:
+    opened().when(cancel()).when(filled(2, "4", "4")).then(event(OrderFilled, late=False, stop_loss=None))
+
+
+def test_a_late_fill_told_again_is_only_noted() -> None:
+    late = opened().when(cancelled(2), filled(3, "4", "4"))
+    late.when(filled(4, "4", "4")).then(event(FeedAdvanced, session_sequence=4))
+    quarantined(late, filled(5, "4", "8", price="101"), "trade id seen with other fields")
+
+
+def test_a_venue_may_say_of_an_order_that_is_over_that_nothing_is_left_of_it() -> None:
+    late = opened().when(cancelled(2)).when(filled(3, "4", "4", leaves="0"))
+    late.then(event(OrderFilled, late=True, leaves="6"))
+    assert late.state.finished["1-0.1"].stage == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("fill", "reason"),
+    [
+        (filled(5, "4", "9", "t2"), "cumulative 9 after 4 and 4"),
+        (filled(5, "6", "10", "t2"), "overfill: 10 of 9"),
+        (filled(5, "2", "6", "t2", leaves="1"), "leaves 1 after 6 of 9"),
+        (filled(5, "2", "6", "t2", side="sell"), "order is to buy BTC-USDT for ann"),
+    ],
+)
+def test_a_late_fill_that_contradicts_is_quarantined(fill: VenueFilled, reason: str) -> None:
+    quarantined(opened().when(filled(2, "4", "4"), prevented(3, "1", "5"), cancelled(4, "5")), fill, reason)
+
+
+def test_what_is_late_is_known_after_a_restart() -> None:
+    over = opened().when(cancelled(2))
+    over.state = over.decider.load(encode_state(over.decider, over.state))
+    over.when(filled(3, "4", "4")).then(event(OrderFilled, late=True, stop_loss="90", cumulative="4"))
 
 
 def test_numbers_written_otherwise_contradict_nothing() -> None:

@@ -52,9 +52,9 @@ from bot4_common.messages.venue import (
     VenueTraded,
 )
 from bot4_common.money import ZERO
-from bot4_exchange_simulator.faults import PERFECT
+from bot4_exchange_simulator.faults import PERFECT, LineProfile
 from bot4_risk.account import Account, OpenOrder
-from services.execution.tests.order_flow import COIN, ROUGH, SYMBOL, OrderFlow
+from services.execution.tests.order_flow import COIN, LATE, ROUGH, SYMBOL, OrderFlow
 
 MARKET = f"{streams.VENUE}/{SYMBOL}"
 ACCOUNTS = ("ann", "bob")
@@ -63,6 +63,7 @@ ACCOUNT = st.sampled_from(ACCOUNTS)
 SIDE = st.sampled_from(SIDES)
 QUANTITY = st.sampled_from([1, 2, 5, 20, 60, 100])
 PREVENTIONS: tuple[Prevention, ...] = ("none", "cancel_new", "cancel_resting", "cancel_both", "decrement_both")
+LINES = (PERFECT, ROUGH, LATE)
 LIST_KINDS: tuple[ListKind, ListKind] = ("oco", "ouo")
 
 
@@ -70,9 +71,9 @@ class AnyOrderFlow(RuleBasedStateMachine):
     """Orders and lists of two accounts that meet each other, themselves and a moving market; stops, amends, cancels and
     kill switches; everything delivered late, some of it lost."""
 
-    @initialize(seed=st.integers(0, 1_000), rough=st.booleans(), prevention=st.sampled_from(PREVENTIONS))
-    def begin(self, seed: int, rough: bool, prevention: Prevention) -> None:
-        self.flow = OrderFlow(seed, ROUGH if rough else PERFECT, prevention)
+    @initialize(seed=st.integers(0, 1_000), line=st.sampled_from(LINES), prevention=st.sampled_from(PREVENTIONS))
+    def begin(self, seed: int, line: LineProfile, prevention: Prevention) -> None:
+        self.flow = OrderFlow(seed, line, prevention)
         self.orders: list[str] = []
 
     @rule(
@@ -392,18 +393,28 @@ AnyOrderFlow.TestCase.settings = settings(max_examples=100, stateful_step_count=
 TestAnyOrderFlow = AnyOrderFlow.TestCase
 
 
-@given(seed=st.integers(0, 1_000_000), rough=st.booleans(), prevention=st.sampled_from(PREVENTIONS))
+@given(seed=st.integers(0, 1_000_000), line=st.sampled_from(LINES), prevention=st.sampled_from(PREVENTIONS))
 @settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.generate])
-def test_on_a_busy_day_they_agree_too(seed: int, rough: bool, prevention: Prevention) -> None:
+def test_on_a_busy_day_they_agree_too(seed: int, line: LineProfile, prevention: Prevention) -> None:
+    busy_day(seed, line, prevention)
+
+
+def test_on_a_busy_day_some_fills_are_told_after_the_end_of_their_orders() -> None:
+    told = [event for seed in range(12) for event in busy_day(seed, LATE, "none").flow.execution.log]
+    assert any(isinstance(event, OrderFilled) and event.late for event in told)
+
+
+def busy_day(seed: int, line: LineProfile, prevention: Prevention) -> AnyOrderFlow:
     """Enough happens for positions, stops and queues to build up that a few steps seldom make."""
     random = Random(seed)
     day = AnyOrderFlow()
-    day.begin(seed=seed, rough=rough, prevention=prevention)
+    day.begin(seed=seed, line=line, prevention=prevention)
     for _ in range(300):
         happen(day, random)
         day.totals_are_what_orders_and_stops_add_up_to()
         day.stops_and_exits_protect_the_position()
     day.teardown()
+    return day
 
 
 def happen(day: AnyOrderFlow, random: Random) -> None:
@@ -414,7 +425,8 @@ def happen(day: AnyOrderFlow, random: Random) -> None:
         ["enter", "enter", "leave", "leave", "bracket", "amend", "cancel", "one", "one", "all", "time", "restart"]
     ):
         case "enter":
-            day.enter(account, side, type, away, quantity, "gtc", random.random() < 0.2, random.randint(1, 6))
+            lasts: TimeInForce = random.choice(["gtc", "gtc", "ioc"])
+            day.enter(account, side, type, away, quantity, lasts, random.random() < 0.2, random.randint(1, 6))
         case "leave":
             position = day.flow.risk.state.account(account).position(MARKET)
             day.leave(account, "sell" if position > 0 else "buy", type, away, quantity, random.random() < 0.7)

@@ -55,6 +55,7 @@ class OpenOrder(msgspec.Struct, kw_only=True):
 
     Orders of one `group` are alternatives, of which only the largest is reserved. A `covered` one closes what another
     order has yet to open: until that is filled it reserves nothing. The order's total contains what was `prevented`.
+    One that has `ended` will not fill any more at its venue: what it leaves has traded, and is yet to be told (51).
     """
 
     order: Order
@@ -68,6 +69,7 @@ class OpenOrder(msgspec.Struct, kw_only=True):
     held: Held | None = None
     amend: Amend | None = None
     cancelling: bool = False
+    ended: bool = False
 
     @property
     def claim(self) -> Decimal:
@@ -123,6 +125,11 @@ class Account(msgspec.Struct, kw_only=True):
 
     def position(self, market: str) -> Decimal:
         return self.positions.get(market, ZERO)
+
+    def order(self, order_id: str) -> OpenOrder | None:
+        """One that may still fill, or be cancelled or amended."""
+        open_order = self.open_orders.get(order_id)
+        return None if open_order is None or open_order.ended else open_order
 
     def reserved_on(self, market: str, side: Side) -> Decimal:
         return self.reserved.get(total_key(market, side), ZERO)
@@ -249,14 +256,15 @@ class Account(msgspec.Struct, kw_only=True):
             open_order.order = replace(open_order.order, quantity=open_order.order.quantity - quantity)
         return self._claimed(order_id, open_order, before)
 
-    def release(self, order_id: str) -> Claim | None:
-        open_order = self.open_orders.get(order_id)
-        if open_order is None:
-            return None
+    def release(self, order_id: str, quantity: Decimal) -> Claim:
+        """The order is over, and so much of it will never fill."""
+        open_order = self.open_orders[order_id]
         before = self._claim_of(open_order)
-        open_order.leaves = open_order.growth = ZERO
+        open_order.ended, open_order.amend, open_order.growth = True, None, ZERO
+        open_order.leaves -= quantity
         claim = self._claimed(order_id, open_order, before)
-        self._close(order_id, open_order)
+        if not open_order.leaves:
+            self._close(order_id, open_order)
         return claim
 
     def ask_amend(self, order_id: str, amend: Amend) -> list[Claim]:

@@ -23,7 +23,7 @@ from bot4_risk.switches import engaged_for
 def amend(moment: Moment, command: AmendOrder) -> None:
     name, order_id = command.account, command.order_id
     account = moment.state.account(name)
-    open_order = account.open_orders.get(order_id)
+    open_order = account.order(order_id)
     if open_order is None:
         _refuse(moment, command, ("ORDER_IS_OVER", {"order_id": order_id}))
         return

@@ -330,7 +330,7 @@ def _place(moment: Moment, order_id: str, command: PlaceOrder | ReplaceOrder) ->
 
 def _cancel(moment: Moment, command: CancelOrder) -> None:
     name, order_id = command.account, command.order_id
-    open_order = moment.state.account(name).open_orders.get(order_id)
+    open_order = moment.state.account(name).order(order_id)
     if open_order is None:
         moment.emit(CancelRefused(order_id=order_id, account=name, code="ORDER_IS_OVER", details={}))
     elif order_id in moment.state.account(name).exits:
@@ -357,8 +357,7 @@ def _filled(moment: Moment, fill: OrderFilled) -> None:
     before = account.position(market)
     change = signed(fill.side, fill.quantity)
     after = before + change
-    actions = lists.follow(moment, name, fill.order_id, _fill_news(moment, name, open_order, fill))
-    covered = _covered_by(moment, name, fill.order_id, open_order, fill.quantity)
+    actions, covered = _followed(moment, name, open_order, fill)
     moment.emit(
         PositionChanged(
             order_id=fill.order_id,
@@ -373,8 +372,9 @@ def _filled(moment: Moment, fill: OrderFilled) -> None:
         )
     )
     opened = min(fill.quantity, max(ZERO, abs(after) - abs(before) if before * after > 0 else abs(after)))
-    if opened and open_order is not None and open_order.order.stop_loss is not None:
-        protection.protect(moment, fill, open_order.order.stop_loss, opened)
+    stop_loss = fill.stop_loss if open_order is None else open_order.order.stop_loss
+    if opened and stop_loss is not None:
+        protection.protect(moment, fill, stop_loss, opened)
     protection.trim_stops(moment, name, market)
     for child, quantity in covered:
         moment.emit(HeldOrderArmed(order_id=child, account=name, quantity=quantity))
@@ -387,10 +387,21 @@ def _filled(moment: Moment, fill: OrderFilled) -> None:
         lists.replace_now(moment, name, fill.order_id, cancelled=False)
 
 
+def _followed(
+    moment: Moment, name: str, open_order: OpenOrder | None, fill: OrderFilled
+) -> tuple[list[contingency.Action], list[tuple[str, Decimal]]]:
+    """What the order's list wants done about the fill, and the children that it covers. That an order had traded was
+    known with its end, if it said so."""
+    if open_order is not None and open_order.ended:
+        return [], []
+    actions = lists.follow(moment, name, fill.order_id, _fill_news(moment, name, open_order, fill))
+    return actions, _covered_by(moment, name, fill.order_id, open_order, fill.quantity)
+
+
 def _fill_news(moment: Moment, name: str, open_order: OpenOrder | None, fill: OrderFilled) -> contingency.Filled:
     """What the fill means to the order's list."""
     if open_order is None:
-        # It is over, as far as we knew: what its list has to say to that is said of all of it.
+        # It is over, and had nothing left to be told: what its list has to say to that is said of all of it.
         return contingency.Filled(fill.quantity, whole=True)
     account = moment.state.account(name)
     whole = fill.quantity >= open_order.leaves
@@ -447,11 +458,13 @@ def _smaller(moment: Moment, told: OrderTrimmed | OrderPrevented) -> None:
 def _over(moment: Moment, told: OrderCancelled | OrderExpired | OrderRejected | OrderLost) -> None:
     name, order_id = told.account, told.order_id
     account = moment.state.account(name)
-    open_order = account.open_orders.get(order_id)
+    open_order = account.order(order_id)
     if open_order is None:
         return
-    entry, left = account.exits.get(order_id), open_order.leaves
-    actions = lists.follow(moment, name, order_id, contingency.Over())
+    # What is missing has traded before, and is yet to be told (51).
+    left = open_order.leaves if isinstance(told, OrderRejected) else max(min(told.quantity, open_order.leaves), ZERO)
+    entry = account.exits.get(order_id)
+    actions = lists.follow(moment, name, order_id, contingency.Over(untold=open_order.leaves - left))
     moment.emit(ReservationReleased(order_id=order_id, account=name, quantity=left))
     protection.try_again(moment, name, entry, left)
     lists.act(moment, name, actions)
@@ -527,7 +540,7 @@ def _evolve_position(state: State, event: PositionChanged) -> None:
     account, market = state.own(event.account), market_of(event)
     open_order = account.open_orders.get(event.order_id)
     quantity = abs(event.quantity)
-    if open_order is not None:
+    if open_order is not None and not open_order.ended:
         _hear_leg(
             state,
             event.account,
@@ -561,10 +574,9 @@ def _evolve_released(state: State, event: ReservationReleased | HeldOrderCancell
     open_order = account.open_orders.get(event.order_id)
     if open_order is None:
         return
-    _hear_leg(state, event.account, event.order_id, contingency.Over())
-    claim = account.release(event.order_id)
-    assert claim is not None
-    state.claim(event.account, claim)
+    untold = open_order.leaves - event.quantity
+    _hear_leg(state, event.account, event.order_id, contingency.Over(untold))
+    state.claim(event.account, account.release(event.order_id, event.quantity))
     state.changed(event.account, event.order_id, open_order)
     state.tidy(event.account, event.order_id)
 

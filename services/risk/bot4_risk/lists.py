@@ -176,9 +176,9 @@ def drop(
 
 
 def in_turn(account: Account) -> Iterator[tuple[str, OpenOrder]]:
-    """The open orders, those at a venue first: what then ends with a held one is being cancelled already."""
+    """Those that are not over, at a venue first: what then ends with a held one is being cancelled already."""
     for order_id, open_order in sorted(account.open_orders.items(), key=lambda each: each[1].held is not None):
-        if order_id in account.open_orders:
+        if account.order(order_id) is not None:
             yield order_id, open_order
 
 

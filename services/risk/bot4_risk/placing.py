@@ -61,7 +61,7 @@ def place(
         return
     approved = with_prevention(moment.limits, command.account, order)
     # With the old one over already there is nothing to wait for.
-    replacing = command if isinstance(command, ReplaceOrder) and command.order_id in account.open_orders else None
+    replacing = command if isinstance(command, ReplaceOrder) and account.order(command.order_id) else None
     if replacing is not None or is_emulated(moment, order):
         _hold(moment, command.account, order_id, approved, asked, replacing)
     else:
@@ -288,7 +288,7 @@ def _replacing_refusal(account: Account, command: PlaceOrder | ReplaceOrder) -> 
     if isinstance(command, PlaceOrder):
         return None
     replaces = command.order_id
-    old = account.open_orders.get(replaces)
+    old = account.order(replaces)
     if old is None and command.mode == "allow_failure":
         return None
     if old is None or replaces in account.replacing:

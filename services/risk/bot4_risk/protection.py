@@ -148,7 +148,7 @@ def _trigger(moment: Moment, account: Account, name: str, order_id: str, quote: 
     approve_exit(moment, name, order, quote)
     if quantity < wanted:
         moment.emit(_rearmed(stop, name, order_id, wanted - quantity))
-    if order_id in account.open_orders:
+    if account.order(order_id) is not None:
         moment.emit(CancelApproved(order_id=order_id, account=name, reason="stopped_out"))
 
 

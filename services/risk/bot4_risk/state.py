@@ -193,7 +193,7 @@ class State:
             self.waiting.setdefault(market_of(order), {})[order_id] = name
             if order.expire_at:
                 self.expiries[order_id] = (order.expire_at, name)
-        elif rests(order) and order.price is not None and open_order.leaves:
+        elif rests(order) and order.price is not None and open_order.leaves and not open_order.ended:
             # An amend that is under way may have been there already.
             prices = [order.price]
             if open_order.amend is not None and open_order.amend.price is not None:

@@ -142,7 +142,12 @@ class Naive:
                 order.leaves -= event.quantity
                 if not event.prevented:
                     order.order = replace(order.order, quantity=order.order.quantity - event.quantity)
-            case ReservationReleased() | HeldOrderCancelled():
+            case ReservationReleased():
+                order = self.open[event.order_id]
+                order.leaves, order.growth, order.amend = order.leaves - event.quantity, ZERO, None
+                if not order.leaves:
+                    del self.open[event.order_id]
+            case HeldOrderCancelled():
                 self.open.pop(event.order_id, None)
             case AmendApproved():
                 order = self.open[event.order_id]

@@ -1,7 +1,7 @@
 """What do execution and the venues make of what risk approves? As much as they may, and nothing else.
 
 A venue knows its own orders and positions. What it does it tells in order, but risk may hear it later: meanwhile it
-goes on trading by what risk has let through.
+goes on trading by what risk has let through. Of a trade it may tell only when its order is over (51).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from services.risk.tests.naive_risk import market_of
 
 
 class Child(msgspec.Struct):
-    """An order at its venue. One that waits for its parent cannot trade."""
+    """An order at its venue. One that waits for its parent cannot trade. `ended_with` is what was left at its end."""
 
     order_id: str
     account: str
@@ -40,6 +40,7 @@ class Child(msgspec.Struct):
     prevented: Decimal = ZERO
     waits: bool = False
     over: bool = False
+    ended_with: Decimal | None = None
     cancel: bool = False
     amend: AmendApproved | None = None
     native: str = ""
@@ -57,6 +58,7 @@ class Street:
         self.positions: dict[tuple[str, str], Decimal] = {}
         # What was done and not told yet.
         self.news: list[Event] = []
+        self.withheld: dict[str, OrderFilled] = {}
         self.trades = 0
 
     # What risk says
@@ -113,40 +115,54 @@ class Street:
         """What of it may trade now: a reduce-only order never more than there is to reduce (37, 38)."""
         return min(child.leaves, self._reducible(child)) if child.order.reduce_only else child.leaves
 
-    def fill(self, child: Child, quantity: Decimal, price: Decimal, *, late: bool = False) -> None:
-        """`late`: it is told after the order's end was (51)."""
-        order, market = child.order, market_of(child.order)
-        child.filled += quantity
-        key = child.account, market
-        self.positions[key] = self.positions.get(key, ZERO) + signed(order.side, quantity)
-        self.trades += 1
-        self.news.append(
-            OrderFilled(
-                strategy=order.strategy,
-                symbol=order.symbol,
-                side=order.side,
-                trade_id=f"t{self.trades}",
-                price=price,
-                quantity=quantity,
-                cumulative=child.filled,
-                leaves=max(child.leaves, ZERO),
-                liquidity="taker",
-                bid=price,
-                ask=price,
-                traded_at=0,
-                **_known(child),
-            )
-        )
-        if late:
-            return
+    def may_withhold(self, child: Child) -> bool:
+        """Not the last of an order, nor two of them."""
+        return child.leaves > 1 and child.order_id not in self.withheld
+
+    def fill(self, child: Child, quantity: Decimal, price: Decimal, *, withheld: bool = False) -> None:
+        """`withheld`: what comes of it is known at once, of the trade itself nobody is told."""
+        fill = self._trade(child, quantity, price)
+        if withheld:
+            self._tell_others(fill)
+            self.withheld[child.order_id] = fill
+        else:
+            self._tell(child, fill)
         if not child.leaves:
             self._end(child)
         self._follow(child)
-        self._trim(child.account, market)
+        self._trim(child.account, market_of(child.order))
+
+    def fill_after_all(self, child: Child, quantity: Decimal, price: Decimal) -> None:
+        """A trade of an order that is over, of which its end knew nothing."""
+        fill = self._trade(child, quantity, price)
+        self._tell_others(fill)
+        self._tell_late(child, fill)
+
+    def _trade(self, child: Child, quantity: Decimal, price: Decimal) -> OrderFilled:
+        order = child.order
+        child.filled += quantity
+        key = child.account, market_of(order)
+        self.positions[key] = self.positions.get(key, ZERO) + signed(order.side, quantity)
+        self.trades += 1
+        return OrderFilled(
+            strategy=order.strategy,
+            symbol=order.symbol,
+            side=order.side,
+            trade_id=f"t{self.trades}",
+            price=price,
+            quantity=quantity,
+            cumulative=child.filled,
+            leaves=child.leaves,
+            liquidity="taker",
+            bid=price,
+            ask=price,
+            traded_at=0,
+            **_known(child),
+        )
 
     def end(self, child: Child, how: str) -> None:
         """`how` is cancelled, expired, rejected or lost; the last two only of an order that has not traded."""
-        left = child.leaves
+        left = child.ended_with = child.leaves
         self._end(child)
         known = _known(child)
         match how:
@@ -158,6 +174,8 @@ class Street:
                 self.news.append(OrderExpired(quantity=left, reason="unfilled", **known))
             case _:
                 self.news.append(OrderCancelled(quantity=left, reason="requested", **known))
+        if child.order_id in self.withheld:
+            self._tell_late(child, self.withheld.pop(child.order_id))
         self._follow_end(child)
 
     def answer_amend(self, child: Child, accept: bool) -> None:
@@ -175,16 +193,33 @@ class Street:
 
     def prevent(self, child: Child, quantity: Decimal) -> None:
         child.prevented += quantity
-        self.news.append(OrderPrevented(other_id="x", quantity=quantity, leaves=child.leaves, **_known(child)))
+        self._tell(child, OrderPrevented(other_id="x", quantity=quantity, leaves=child.leaves, **_known(child)))
         if not child.leaves:
             self.end(child, "expired")
 
     def _amend(self, child: Child, quantity: Decimal, price: Decimal | None) -> None:
         child.order = replace(child.order, quantity=quantity, price=price)
-        self.news.append(OrderAmended(quantity=quantity, price=price, leaves=child.leaves, **_known(child)))
+        self._tell(child, OrderAmended(quantity=quantity, price=price, leaves=child.leaves, **_known(child)))
         if not child.leaves:
             # 10: amended to what is filled.
             self.end(child, "cancelled")
+
+    def _tell(self, child: Child, event: OrderFilled | OrderAmended | OrderPrevented | OrderTrimmed) -> None:
+        """What says how much is left of an order says it of what was told before."""
+        if isinstance(event, OrderFilled):
+            self._tell_others(event)
+        if child.order_id in self.withheld:
+            self.news.append(self.withheld.pop(child.order_id))
+        self.news.append(event)
+
+    def _tell_others(self, fill: OrderFilled) -> None:
+        """Of the fills of one account in one market each is told before the next."""
+        for order_id, other in list(self.withheld.items()):
+            if (other.account, other.venue, other.symbol) == (fill.account, fill.venue, fill.symbol):
+                self.news.append(self.withheld.pop(order_id))
+
+    def _tell_late(self, child: Child, fill: OrderFilled) -> None:
+        self.news.append(replace(fill, late=True, stop_loss=child.order.stop_loss))
 
     def _end(self, child: Child) -> None:
         child.over = True
@@ -243,7 +278,7 @@ class Street:
                 self.end(child, "cancelled")
             elif surplus > 0:
                 child.order = replace(order, quantity=order.quantity - surplus)
-                self.news.append(OrderTrimmed(quantity=child.order.quantity, leaves=child.leaves, **_known(child)))
+                self._tell(child, OrderTrimmed(quantity=child.order.quantity, leaves=child.leaves, **_known(child)))
 
     def _wanted(self, like: Child) -> Decimal:
         groups: dict[str, Decimal] = {}

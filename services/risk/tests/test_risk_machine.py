@@ -66,8 +66,8 @@ from bot4_common.messages.risk import (
     OrderHeld,
     OrderRefused,
     OrderRepeated,
-    PositionChanged,
     ReservationAmended,
+    ReservationReleased,
 )
 from bot4_common.messages.terms import Event, EventId, Order, OrderList, Prevention, Side, opposite
 from bot4_common.money import ZERO
@@ -170,8 +170,6 @@ class RiskMachine(RuleBasedStateMachine):
         self.named = 0
         self.last: Event | None = None
         self.orders: list[tuple[str, str]] = []
-        # What of a position late fills made, whose orders were over already, by account and market.
-        self.bare: dict[tuple[str, str], Decimal] = {}
         for venue, symbol in MARKETS:
             self._hear(_quote(venue, symbol, D(99), NOON))
 
@@ -240,14 +238,21 @@ class RiskMachine(RuleBasedStateMachine):
     def trade(self, data: st.DataObject, whole: bool, step: int) -> None:
         child = self._drawn(data, self.street.tradable())
         room = self.street.room(child)
-        quantity = room if whole else D(data.draw(st.integers(1, max(1, int(room)))))
-        self.street.fill(child, min(quantity, room), self._mid(child.order) + step)
+        quantity = room if whole else self._part(data, room)
+        self.street.fill(child, quantity, self._mid(child.order) + step)
+
+    @precondition(lambda self: self._withholdable())
+    @rule(data=st.data(), step=st.integers(-3, 3))
+    def trade_and_withhold(self, data: st.DataObject, step: int) -> None:
+        child = self._drawn(data, self._withholdable())
+        quantity = self._part(data, min(child.leaves - 1, self.street.room(child)))
+        self.street.fill(child, quantity, self._mid(child.order) + step, withheld=True)
 
     @precondition(lambda self: self._late())
     @rule(data=st.data())
-    def trade_late(self, data: st.DataObject) -> None:
+    def trade_after_all(self, data: st.DataObject) -> None:
         child = self._drawn(data, self._late())
-        self.street.fill(child, self.street.room(child), self._mid(child.order), late=True)
+        self.street.fill_after_all(child, self._part(data, self.street.room(child)), self._mid(child.order))
 
     @precondition(lambda self: any(child.cancel for child in self.street.live()))
     @rule(data=st.data())
@@ -380,8 +385,14 @@ class RiskMachine(RuleBasedStateMachine):
     def _drawn(self, data: st.DataObject, children: list[Child]) -> Child:
         return data.draw(st.sampled_from(children))
 
+    def _part(self, data: st.DataObject, room: Decimal) -> Decimal:
+        return min(D(data.draw(st.integers(1, max(1, int(room))))), room)
+
+    def _withholdable(self) -> list[Child]:
+        return [child for child in self.street.tradable() if self.street.may_withhold(child)]
+
     def _late(self) -> list[Child]:
-        """Whoever emulates a list relies on the end of an order being its end: its legs are never late."""
+        """Whoever emulates a list relies on what the end of an order says is left: of its legs no more fills."""
         return [
             child
             for child in self.street.children.values()
@@ -408,8 +419,8 @@ class RiskMachine(RuleBasedStateMachine):
                     assert order.order.reduce_only or order.order.stop_loss is not None
                 if event.order_id in self.naive.open and self._opens(self.naive.open[event.order_id]):
                     self._check_limits(event.account, order.order, before)
-            case PositionChanged():
-                self._note_bare(event, before)
+            case ReservationReleased():
+                assert event.quantity == self.street.children[event.order_id].ended_with, "what has traded is released"
 
     def _check_new(self, account: str, orders: list[tuple[str, Order]], before: _Before) -> None:
         for order_id, order in orders:
@@ -498,16 +509,6 @@ class RiskMachine(RuleBasedStateMachine):
             wanted, room = stake.sells + stake.reducing_sells, stake.held
         return not order.order.reduce_only and wanted > max(room, ZERO)
 
-    def _note_bare(self, event: PositionChanged, before: _Before) -> None:
-        key = event.account, f"{event.venue}/{event.symbol}"
-        earlier = event.position - event.quantity
-        same = earlier * event.position > 0
-        opened = max(abs(event.position) - abs(earlier), ZERO) if same else abs(event.position)
-        kept = self.bare.get(key, ZERO) if same else ZERO
-        if before.order is None:
-            kept += min(opened, abs(event.quantity))
-        self.bare[key] = min(kept, abs(event.position))
-
     def _check_triggers(self, quote: Quote) -> None:
         """What was held for this price is held no longer."""
         for order_id, order in self.naive.open.items():
@@ -591,7 +592,7 @@ class RiskMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_position_is_protected(self) -> None:
-        """By stops and their exits, as far as orders made it that were not over by then; and by no more than it is."""
+        """By stops and their exits, also what of it was told late; and by no more than it is."""
         for name in self.scenario.state.accounts:
             protected = self.naive.protected(name)
             exiting = self.naive.stopping(name)
@@ -599,7 +600,7 @@ class RiskMachine(RuleBasedStateMachine):
                 side: Side = "sell" if held > 0 else "buy"
                 guarded = protected.get(f"{market}/{side}", ZERO)
                 leaving = exiting.get(f"{market}/{side}", ZERO)
-                assert guarded + leaving >= abs(held) - self.bare.get((name, market), ZERO), "a position lacks a stop"
+                assert guarded + leaving >= abs(held), "a position lacks a stop"
                 assert guarded <= max(abs(held) - leaving, ZERO), "a stop protects what is not there"
                 assert f"{market}/{opposite(side)}" not in protected
             assert {key.rpartition("/")[0] for key in protected} <= set(self.naive.positions(name))

@@ -116,7 +116,11 @@ class OrderRejected(Event, frozen=True, kw_only=True, tag="order_rejected"):
 
 
 class OrderFilled(Event, frozen=True, kw_only=True, tag="order_filled"):
-    """One trade of one child. `cumulative` and `leaves` are the child's after it; `bid`/`ask` the arrival prices."""
+    """One trade of one child. `cumulative` and `leaves` are the child's after it; `bid`/`ask` the arrival prices.
+
+    A `late` one is of an order that was over already, which it does not bring back. It comes with the `stop_loss` of
+    that order, so that nobody else has to remember it.
+    """
 
     order_id: str
     child_id: str
@@ -135,6 +139,8 @@ class OrderFilled(Event, frozen=True, kw_only=True, tag="order_filled"):
     ask: Decimal
     session_sequence: int
     traded_at: int
+    late: bool = False
+    stop_loss: Decimal | None = None
 
 
 class OrderTriggered(Event, frozen=True, kw_only=True, tag="order_triggered"):

@@ -99,6 +99,7 @@ AnyEvent = (
     | venue.VenueOrderRejected
     | venue.VenueTraded
     | venue.VenueFilled
+    | venue.VenueFillWithheld
     | venue.VenueOrderTriggered
     | venue.VenueOrderAmended
     | venue.VenueAmendRejected

@@ -222,7 +222,8 @@ class ReservationReduced(Event, frozen=True, kw_only=True, tag="reservation_redu
 
 
 class ReservationReleased(Event, frozen=True, kw_only=True, tag="reservation_released"):
-    """The order is over; `quantity` is what of it will never fill."""
+    """The order is over; `quantity` is what of it will never fill. What it reserves besides has traded, and is reserved
+    until those fills are told."""
 
     order_id: str
     account: str

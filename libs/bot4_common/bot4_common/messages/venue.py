@@ -135,6 +135,14 @@ class VenueFilled(Event, frozen=True, kw_only=True, tag="venue_filled"):
     at: int
 
 
+class VenueFillWithheld(Event, frozen=True, kw_only=True, tag="venue_fill_withheld"):
+    """An injected fault: one side of a `VenueTraded`, of which its session is not told before the order is over, or
+    before `until` (ns). `fill` is what it will be told then, under the number that comes next."""
+
+    fill: VenueFilled
+    until: int
+
+
 class VenueOrderTriggered(Event, frozen=True, kw_only=True, tag="venue_order_triggered"):
     """A stop reached its trigger."""
 
