@@ -21,6 +21,9 @@ from bot4_cli.trouble import Trouble
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the tether does it")
 
+# Of a shell that has set its traps: it says so by making the file that it is named after, and waits.
+LISTENING = ": > $0; while :; do sleep 0.01; done"
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -85,26 +88,30 @@ def test_what_dies_is_started_again_at_once(data: Path) -> None:
 
 
 def test_what_started_last_is_stopped_first(data: Path) -> None:
-    note = f'trap "echo $0 >> {data}/order; exit" TERM; while :; do sleep 0.01; done'
-    programs = [Program(name=name, command=["/bin/sh", "-c", note, name], probe="") for name in ("broker", "gateway")]
+    note = f'trap "echo $0 >> {data}/order; exit" TERM; {LISTENING}'
+    programs = [
+        Program(name=name, command=["/bin/sh", "-c", note, str(data / name)], probe="")
+        for name in ("broker", "gateway")
+    ]
 
     async def story() -> None:
         async with supervised(data, *programs):
-            await asyncio.sleep(0.3)
+            await eventually(lambda: all((data / program.name).exists() for program in programs))
 
     asyncio.run(story())
-    assert (data / "order").read_text() == "gateway\nbroker\n"
+    order = (data / "order").read_text().split()
+    assert [Path(name).name for name in order] == ["gateway", "broker"]
     assert not (data / "run.json").exists()
     assert not is_running(data)
 
 
 def test_each_is_stopped_by_its_own_signal(data: Path) -> None:
-    told = f'trap "echo fast > {data}/how; exit" INT; while :; do sleep 0.01; done'
+    told = f'trap "echo fast > {data}/how; exit" INT; {LISTENING}'
 
     async def story() -> None:
-        program = Program(name="a", command=["/bin/sh", "-c", told], probe="", stop=signal.SIGINT)
+        program = Program(name="a", command=["/bin/sh", "-c", told, str(data / "a")], probe="", stop=signal.SIGINT)
         async with supervised(data, program):
-            await asyncio.sleep(0.2)
+            await eventually((data / "a").exists)
 
     asyncio.run(story())
     assert (data / "how").read_text() == "fast\n"
@@ -114,8 +121,9 @@ def test_what_does_not_stop_is_killed(data: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("bot4_cli.supervisor.STOP_S", 0.2)
 
     async def story() -> int:
-        async with supervised(data, shell("deaf", 'trap "" TERM; while :; do sleep 0.01; done')):
-            await asyncio.sleep(0.2)
+        deaf = ["/bin/sh", "-c", f'trap "" TERM; {LISTENING}', str(data / "deaf")]
+        async with supervised(data, Program(name="deaf", command=deaf, probe="")):
+            await eventually((data / "deaf").exists)
             pid = read(data).service("deaf").pid
             assert pid is not None
         return pid
