@@ -120,18 +120,20 @@ def _moved(
 
 
 def _resized(child: Child, message: VenueOrderAmended | VenueOrderPrevented | VenueOrderTrimmed) -> Event:
-    """The venue's word on how much of the order there is. One that does not add up is only noted: what is filled
-    thereafter does not add up either, and is alerted."""
+    """The venue's word on how much of the order there is. What it says is left may be less than we know of, by what has
+    traded and is yet to be told (51). One that does not add up is only noted: what is filled thereafter does not add up
+    either, and is alerted."""
     known = _known(child, message)
     if child.stage not in AT_VENUE:
         return _noted(child.venue, message)
     match message:
         case VenueOrderTrimmed() if (leaves := message.quantity - child.prevented - child.cumulative) >= 0:
             return OrderTrimmed(quantity=message.quantity, leaves=leaves, **known)
-        case VenueOrderPrevented() if message.leaves == child.leaves - message.quantity >= 0:
-            return OrderPrevented(other_id=message.other_id, quantity=message.quantity, leaves=message.leaves, **known)
+        case VenueOrderPrevented() if 0 <= message.leaves <= (leaves := child.leaves - message.quantity):
+            return OrderPrevented(other_id=message.other_id, quantity=message.quantity, leaves=leaves, **known)
         case VenueOrderAmended() if _is_news(child, message):
-            return OrderAmended(quantity=message.quantity, price=message.price, leaves=message.leaves, **known)
+            leaves = message.quantity - child.prevented - child.cumulative
+            return OrderAmended(quantity=message.quantity, price=message.price, leaves=leaves, **known)
     return _noted(child.venue, message)
 
 
@@ -139,7 +141,7 @@ def _is_news(child: Child, amended: VenueOrderAmended) -> bool:
     """Whether it adds up, and answers our amend or changes something: a leg of a list changes unasked."""
     answers = child.amend is not None and child.amend.is_met_by(amended.quantity, amended.price)
     changes = (amended.quantity, amended.price) != (child.quantity, child.price)
-    adds_up = amended.leaves == amended.quantity - child.prevented - child.cumulative >= 0
+    adds_up = 0 <= amended.leaves <= amended.quantity - child.prevented - child.cumulative
     return adds_up and (answers or changes)
 
 
@@ -216,8 +218,8 @@ def _answered(child: Child, status: VenueOrderStatus, now: int) -> Event:
     amend = child.amend
     if amend is None or amend.put_off or child.stage not in AT_VENUE:
         return _noted(child.venue, status)
-    if amend.is_met_by(status.quantity, status.price):
-        leaves = status.quantity - child.prevented - child.cumulative
+    leaves = status.quantity - child.prevented - child.cumulative
+    if amend.is_met_by(status.quantity, status.price) and leaves >= 0:
         return OrderAmended(quantity=status.quantity, price=status.price, leaves=leaves, **_known(child, status))
     if status.at > amend.expires_at:
         return AmendRejected(code="AMEND_LOST", at=now, **_known(child, status))

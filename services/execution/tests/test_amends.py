@@ -329,3 +329,10 @@ def test_an_order_at_the_venue_is_sent_what_waited_for_it() -> None:
 def test_an_amend_does_not_put_off_the_question_what_became_of_the_order() -> None:
     waiting = given().when(approved()).after(999 * MILLISECOND).when(amend("12"))
     waiting.after(MILLISECOND).when(tick(waiting)).then(event(OutcomeUnknown, request="order"), event(QuerySent))
+
+
+def test_what_an_amend_leaves_may_lack_a_trade_that_is_yet_to_be_told() -> None:
+    smaller = amending("8").when(amended(2, "8", leaves="5"))
+    smaller.then(event(OrderAmended, quantity="8", leaves="8"))
+    late = smaller.when(cancelled(3, "5")).when(filled(4, "3", "3", leaves="0"))
+    late.then(event(OrderFilled, quantity="3", leaves="5", late=True))

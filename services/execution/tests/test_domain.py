@@ -182,11 +182,17 @@ def test_a_fill_of_what_was_prevented_is_quarantined() -> None:
     quarantined(opened().when(prevented(2, "1", "9")), filled(3, "10", "10", leaves="0"), "overfill: 10 of 9")
 
 
-@pytest.mark.parametrize(("quantity", "leaves"), [("11", "-1"), ("1", "8")])
+@pytest.mark.parametrize(("quantity", "leaves"), [("11", "-1"), ("1", "10")])
 def test_a_prevention_that_does_not_add_up_is_only_noted(quantity: str, leaves: str) -> None:
     noted = opened().when(prevented(2, quantity, leaves))
     noted.then(event(FeedAdvanced))
     assert noted.state.live["1-0.1"].leaves == 10
+
+
+def test_what_a_prevention_leaves_may_lack_a_trade_that_is_yet_to_be_told() -> None:
+    less = opened().when(prevented(2, "2", "5"))
+    less.then(event(OrderPrevented, quantity="2", leaves="8"))
+    less.when(filled(3, "3", "3", leaves="5")).then(event(OrderFilled, quantity="3", leaves="5"))
 
 
 # Cancelling
