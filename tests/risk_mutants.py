@@ -257,7 +257,10 @@ OTHERS: dict[str, dict[str, tuple[str, str]]] = {
             "wanted = abs(held)",
         ),
         "it closes a strategy's part": ("quantity = min(wanted, part) if", "quantity = wanted if"),
-        "it closes a strategy's part once": ("part = abs(mine) - _closing(account, market, each)", "part = abs(mine)"),
+        "it closes a strategy's part once": (
+            "part = abs(mine) - _closing(account, market, each, side)",
+            "part = abs(mine)",
+        ),
         "it tries again": ("if account.position(market) and switch.covers(", "if False and switch.covers("),
         "it tries again what it covers": (" and switch.covers(name, strategy, quote.symbol):", ":"),
         "a reset needs a switch": ("if key_of(command) in moment.state.control.switches:", "if True:"),
@@ -340,10 +343,15 @@ OTHERS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "amends": {
         "ORDER_IS_OVER": ('        _refuse(moment, command, ("ORDER_IS_OVER"', '        (("ORDER_IS_OVER"'),
-        "AMEND_IN_FLIGHT": ("if open_order.amend is not None or open_order.cancelling:", "if open_order.cancelling:"),
+        "AMEND_IN_FLIGHT": ("open_order.amend is not None or open_order.cancelling", "open_order.cancelling"),
         "AMEND_IN_FLIGHT for a cancel": (
-            "if open_order.amend is not None or open_order.cancelling:",
-            "if open_order.amend is not None:",
+            "open_order.amend is not None or open_order.cancelling",
+            "open_order.amend is not None",
+        ),
+        "AMEND_IN_FLIGHT for a sibling": ("if under_way or _is_sibling_amended(", "if under_way or False and ("),
+        "only a refused total takes the other leg back": (
+            "elif open_order.amend.quantity != open_order.order.quantity:",
+            "else:",
         ),
         "AMEND_NOTHING for a price": ("if command.price is not None and open_order.order.price is None:", NEVER),
         "AMEND_NOTHING": (

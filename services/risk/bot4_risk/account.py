@@ -72,6 +72,11 @@ class OpenOrder(msgspec.Struct, kw_only=True):
     ended: bool = False
 
     @property
+    def total(self) -> Decimal:
+        """What it can fill, filled or not."""
+        return self.order.quantity - self.prevented
+
+    @property
     def claim(self) -> Decimal:
         return ZERO if self.covered else self.leaves + self.growth
 

@@ -57,8 +57,12 @@ def rejected(moment: Moment, told: AmendRejected) -> None:
     open_order = moment.state.account(told.account).open_orders.get(told.order_id)
     if open_order is None or open_order.amend is None:
         return
-    news = contingency.AmendFailed(open_order.order.quantity) if open_order.leaves else contingency.Over()
-    actions = lists.follow(moment, told.account, told.order_id, news)
+    actions: list[contingency.Action] = []
+    if not open_order.leaves:
+        actions = lists.follow(moment, told.account, told.order_id, contingency.Over())
+    elif open_order.amend.quantity != open_order.order.quantity:
+        news = contingency.AmendFailed(open_order.total)
+        actions = lists.follow(moment, told.account, told.order_id, news)
     moment.emit(
         ReservationAmended(
             order_id=told.order_id,
@@ -107,7 +111,8 @@ def _unamendable(account: Account, open_order: OpenOrder, command: AmendOrder) -
     if command.order_id in account.exits:
         return "CLOSES_A_POSITION", {"order_id": command.order_id}
     # What a kill switch has stopped is being cancelled, too.
-    if open_order.amend is not None or open_order.cancelling:
+    under_way = open_order.amend is not None or open_order.cancelling
+    if under_way or _is_sibling_amended(account, command.order_id, open_order):
         return "AMEND_IN_FLIGHT", {"order_id": command.order_id}
     if command.price is not None and open_order.order.price is None:
         return "AMEND_NOTHING", {"field": "price", "type": open_order.order.type}
@@ -175,3 +180,17 @@ def _repriced(open_order: OpenOrder, changed: Order) -> Decimal:
 
 def _market(order: Order) -> str:
     return f"{order.venue}/{order.symbol}"
+
+
+def _is_sibling_amended(account: Account, order_id: str, open_order: OpenOrder) -> bool:
+    """Whether an amend of the other leg is under way at the venue. What is amended of one is amended of both (31), also
+    where one is held: it would take back what it is told by itself."""
+    if open_order.held is None:
+        return False
+    contingent = lists.list_of(account, order_id)
+    if contingent is None:
+        return False
+    siblings = [leg.order_id for leg in contingent.siblings()]
+    return order_id in siblings and any(
+        each in account.open_orders and account.open_orders[each].amend is not None for each in siblings
+    )

@@ -401,8 +401,8 @@ def _followed(
 def _fill_news(moment: Moment, name: str, open_order: OpenOrder | None, fill: OrderFilled) -> contingency.Filled:
     """What the fill means to the order's list."""
     if open_order is None:
-        # It is over, and had nothing left to be told: what its list has to say to that is said of all of it.
-        return contingency.Filled(fill.quantity, whole=True)
+        # It is over, and had nothing left to be told. That it is over, its list has heard.
+        return contingency.Filled(fill.quantity, whole=False)
     account = moment.state.account(name)
     whole = fill.quantity >= open_order.leaves
     passed: tuple[str, ...] = ()
@@ -446,7 +446,7 @@ def _smaller(moment: Moment, told: OrderTrimmed | OrderPrevented) -> None:
     if cut <= 0:
         return
     entry = account.exits.get(told.order_id)
-    total = open_order.order.quantity - open_order.prevented - cut
+    total = open_order.total - cut
     news = contingency.Amended(total) if isinstance(told, OrderTrimmed) else contingency.Reduced(total)
     actions = lists.follow(moment, name, told.order_id, news)
     prevented = isinstance(told, OrderPrevented)
@@ -565,7 +565,7 @@ def _evolve_reduced(state: State, event: ReservationReduced) -> None:
     open_order = account.open_orders[event.order_id]
     state.claim(event.account, account.reduce(event.order_id, event.quantity, event.prevented))
     state.changed(event.account, event.order_id, open_order)
-    total = open_order.order.quantity - open_order.prevented
+    total = open_order.total
     _hear_leg(state, event.account, event.order_id, contingency.Reduced(total))
 
 

@@ -156,17 +156,21 @@ def _flatten(moment: Moment, name: str, account: Account, market: str, strategy:
     wanted = abs(held) - account.exiting_on(market, side)
     for each in [strategy] if strategy else _strategies(moment, name):
         mine = moment.state.ledger.position_of_strategy(name, each, quote.venue, quote.symbol)
-        part = abs(mine) - _closing(account, market, each)
+        part = abs(mine) - _closing(account, market, each, side)
         quantity = min(wanted, part) if (mine > 0) == (held > 0) else ZERO
         if quantity > 0:
             wanted -= quantity
             _close(moment, name, each, side, quantity, quote)
 
 
-def _closing(account: Account, market: str, strategy: str) -> Decimal:
-    """What exits under way still want to close of a strategy's part."""
-    orders = [account.open_orders[exit_id] for exit_id in account.exits if exit_id in account.open_orders]
-    mine = [each for each in orders if each.order.strategy == strategy and market_of(each.order) == market]
+def _closing(account: Account, market: str, strategy: str, side: Side) -> Decimal:
+    """What exits under way still want to close of a strategy's part, by trading on this side."""
+    closing = [account.open_orders[exit_id] for exit_id in account.exits if exit_id in account.open_orders]
+    mine = [
+        each
+        for each in closing
+        if (each.order.strategy, each.order.side, market_of(each.order)) == (strategy, side, market)
+    ]
     return sum((each.leaves for each in mine), ZERO)
 
 

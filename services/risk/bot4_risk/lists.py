@@ -269,6 +269,10 @@ def cancel_failed(moment: Moment, told: CancelRejected) -> None:
     actions = follow(moment, told.account, told.order_id, contingency.CancelFailed())
     moment.emit(CancelFailed(order_id=told.order_id, account=told.account, code=told.code))
     act(moment, told.account, actions)
+    if open_order.amend is None:
+        # What the venue refused to amend meanwhile was left to the cancel.
+        still = contingency.AmendFailed(open_order.total)
+        act(moment, told.account, follow(moment, told.account, told.order_id, still))
 
 
 def replace_now(moment: Moment, name: str, replaced: str, cancelled: bool) -> None:

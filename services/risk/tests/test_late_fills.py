@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from bot4_common.given import Expected, Scenario, event
 from bot4_common.messages.execution import OrderFilled
-from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch
+from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch, ResetKillSwitch
 from bot4_common.messages.risk import (
+    AmendApproved,
     AmendRefused,
     CancelRefused,
     HeldOrderCancelled,
@@ -20,6 +21,7 @@ from bot4_common.messages.risk import (
     ListEnded,
     OrderApproved,
     PositionChanged,
+    PositionFlattened,
     ReservationReleased,
     StopArmed,
     StopTriggered,
@@ -227,3 +229,23 @@ def test_children_end_with_a_parent_that_did_not_fill_whole_whenever_that_is_tol
         event(ListEnded, list_id="1-0"),
     )
     bracket.when(late(bought("1-0-leg1", "4", venue="b"))).then(moved("4", "4"), armed("4", "1-0-leg1"))
+
+
+def test_a_late_fill_of_a_leg_makes_its_partner_smaller_and_does_not_end_it() -> None:
+    legs = limit("sell", "10", "109", id="profit"), stop("sell", "10", "95")
+    opened = trading().when(place(order("buy", "10", "100", stop="80", venue="b"))).when(bought("1-0", "10", venue="b"))
+    raced = opened.when(asked("ouo", *legs, venue="b")).when(quote("95", "97", venue="b"))
+    sent = raced.when(cancelled(PROFIT, quantity="10"))
+    told = sent.when(late(sold(PROFIT, "3", venue="b"), stop=None))
+    told.then(moved("-3", "7"), event(StopArmed, quantity="7"), event(AmendApproved, order_id=STOP, quantity="7"))
+
+
+def test_what_an_exit_of_the_other_side_left_out_keeps_nobody_from_flattening() -> None:
+    flat = EngageKillSwitch(account="ann", reason="drill", scope="account", flatten=True)
+    reset = ResetKillSwitch(account="ann", reason="over", scope="account")
+    long = resting().when(bought("1-0", "10")).when(flat).when(expired("flat-1", "4"))
+    left_out = long.when(quote()).when(sold("flat-2", "4"))
+    turned = left_out.when(reset).when(sell("12", "100", stop="120", id="turn"))
+    turn = next(each.order_id for each in turned.said if isinstance(each, OrderApproved))
+    short = turned.when(sold(turn, "12")).when(flat)
+    assert [each.quantity for each in short.said if isinstance(each, PositionFlattened)] == [6]

@@ -9,11 +9,12 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from bot4_common.given import NOON, SECOND, Expected, Scenario, event
-from bot4_common.messages.execution import CancelRejected
+from bot4_common.messages.execution import CancelRejected, OrderPrevented
 from bot4_common.messages.gateway import AmendOrder, EngageKillSwitch, PlaceList, ReplaceOrder
 from bot4_common.messages.market import Tick
 from bot4_common.messages.risk import (
     AmendApproved,
+    AmendRefused,
     CancelApproved,
     CancelFailed,
     HeldOrderArmed,
@@ -188,6 +189,44 @@ def test_a_held_leg_goes_back_when_the_venue_does_not_amend_the_other() -> None:
     answered = asked.when(not_amended(PROFIT))
     answered.then(told(PROFIT, "10", "BELOW_FILLED"), told(STOP, "10"))
     assert answered.state.account("ann").reserved_on(AT_B, "sell") == 10
+
+
+def amending_the_stop(quantity: str) -> Scenario[State]:
+    return oco_at_b().when(AmendOrder(account="ann", order_id=STOP, quantity=Decimal(quantity)))
+
+
+def test_only_what_was_refused_is_taken_back_of_a_held_leg() -> None:
+    """A price was asked for, and its total is as it was before."""
+    priced = oco_at_b().when(AmendOrder(account="ann", order_id=PROFIT, price=Decimal(108)))
+    priced.when(not_amended(PROFIT)).then(event(ReservationAmended, order_id=PROFIT, code="BELOW_FILLED"))
+
+
+def test_a_held_leg_that_was_prevented_in_part_goes_back_to_the_rest() -> None:
+    prevented = OrderPrevented(
+        order_id=PROFIT,
+        child_id=f"{PROFIT}.1",
+        account="ann",
+        venue="b",
+        other_id="x",
+        quantity=Decimal(3),
+        leaves=Decimal(7),
+        session_sequence=1,
+    )
+    asked = oco_at_b().when(prevented).when(AmendOrder(account="ann", order_id=STOP, quantity=Decimal(6)))
+    answered = asked.when(not_amended(PROFIT))
+    assert answered.state.account("ann").open_orders[STOP].total == 7
+
+
+def test_a_held_leg_waits_for_the_amend_of_the_other() -> None:
+    again = amending_the_stop("8").when(AmendOrder(account="ann", order_id=STOP, quantity=Decimal(2)))
+    again.then(event(AmendRefused, order_id=STOP, code="AMEND_IN_FLIGHT"))
+
+
+def test_when_neither_amend_nor_cancel_comes_through_both_legs_are_as_they_were() -> None:
+    triggered = amending_the_stop("6").when(quote("95", "97", venue="b"))
+    refused = triggered.when(not_amended(PROFIT)).when(not_cancelled(PROFIT, "VENUE_BUSY"))
+    legs = refused.state.account("ann").open_orders
+    assert [legs[each].total for each in (PROFIT, STOP)] == [10, 10]
 
 
 def test_cancelling_one_leg_cancels_the_list() -> None:
