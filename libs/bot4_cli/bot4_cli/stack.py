@@ -8,7 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -138,9 +139,10 @@ def planned(
     for venues that are not known or not enough, and for a history that cannot be used or comes too late."""
     if not is_free(port):
         raise Trouble(f"port {port} is in use: choose another one with --port")
-    definitions = kept_definitions(data, venue_definitions)
-    traded_on = kept_venues(data, venues, definitions)
-    earlier = kept_history(data, history)
+    with unless_in_trouble(*(data / name for name in ("venues.toml", "venues.json", "history.csv"))):
+        definitions = kept_definitions(data, venue_definitions)
+        traded_on = kept_venues(data, venues, definitions)
+        earlier = kept_history(data, history)
     names = [NATS, "monitor", POSTGRES, *services(traded_on)]
     return Plan(
         data=str(data.resolve()),
@@ -201,6 +203,21 @@ def _with_further_keys(kept: Secrets) -> Secrets:
         override_key=override,
         override_key_hash=hashed(override),
     )
+
+
+@contextmanager
+def unless_in_trouble(*paths: Path) -> Iterator[None]:
+    """Puts the files back as they were should anything be refused: what did not start has changed nothing."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        yield
+    except Trouble:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_private(path, content)
+        raise
 
 
 def kept_definitions(data: Path, given: Path | None) -> Path | None:

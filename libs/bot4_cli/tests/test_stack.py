@@ -213,6 +213,16 @@ def test_a_system_that_has_begun_takes_no_other_history(tmp_path: Path, kept: st
         planned_with(tmp_path / "data", other)
 
 
+def test_what_is_refused_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    planned(data, free_ports(1)[0], venues="sim")
+    before = {path: path.read_bytes() for path in data.iterdir()}
+    with pytest.raises(Trouble, match="--history"):
+        planned(data, free_ports(1)[0], venues="sim,b", history=tmp_path / "nothing.csv")
+    assert {path: path.read_bytes() for path in data.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -113,9 +113,12 @@ an event: it holds from where it stands in the journal. An account's equity is i
 it has earned, fees and open positions at the mid included; the firm's is the sum.
 
 A system that can show all of them has two venues, and prices from before, here simulated ones; statistics of these are
-there some five seconds later (`/v1/statistics`). Where nothing is said, `bot4 up` alone will do.
+there some five seconds later (`/v1/statistics`). Where nothing is said, `bot4 up` alone will do. A system that has
+begun takes no prices from before, so this one has a folder of its own. Where `.venv` is not activated, `bot4` is
+`.venv/bin/bot4`.
 
 ```bash
+mkdir .bot4-rules && cd .bot4-rules
 bot4 venue simulate-history > simulated.csv
 bot4 up --detach --venues sim,b --history simulated.csv
 ```
@@ -125,7 +128,7 @@ switches, what is open or held, what was lost, and what the venue did not take m
 and wait a minute before doing the same again: for so long its client order ids are repeats.
 
 ```bash
-eval "$(bot4 keys --shell)"   # URL, KEY, OPERATOR_KEY and SECOND_KEY
+eval "$(bot4 keys --shell)"   # URL, KEY, OPERATOR_KEY, SECOND_KEY and OVERRIDE_KEY
 bot4 limits > limits.toml     # what holds now
 id_of() { tee /dev/stderr | grep -o '_id":"[^"]*' | head -n 1 | cut -d '"' -f 3; }
 back() {

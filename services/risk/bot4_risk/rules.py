@@ -37,17 +37,17 @@ OF_ALL: tuple[Rule, ...] = (
     Rule(
         "ORDER_RATE", "account", "account.orders_per_second, account.orders_burst",
         RATE.format("the account"),
-        "with a burst of 2 at 1 a second, the third order within a second is refused",
+        "with a burst of 1 at 1 a second, the second order within a second is refused",
     ),
     Rule(
         "STRATEGY_ORDER_RATE", "strategy", "strategy.orders_per_second, strategy.orders_burst",
         RATE.format("the strategy"),
-        "with a burst of 2 at 1 a second, the strategy's third order within a second is refused",
+        "with a burst of 1 at 1 a second, the strategy's second order within a second is refused",
     ),
     Rule(
         "FIRM_ORDER_RATE", "firm", "firm.orders_per_second, firm.orders_burst",
         RATE.format("the firm"),
-        "with a burst of 2 at 1 a second, the third order of any account within a second is refused",
+        "with a burst of 1 at 1 a second, the second order of any account within a second is refused",
     ),
     Rule(
         "OPEN_ORDERS", "account", "account.open_orders_max",
