@@ -28,7 +28,7 @@ from bot4_cli import starting
 from bot4_cli.drills.commands import drill_commands
 from bot4_cli.running import HERE, Run, naming, read, statuses
 from bot4_cli.terminal import AsJson, Data, console, group, meanwhile
-from bot4_cli.trouble import FOUND, Trouble
+from bot4_cli.trouble import FOUND, Trouble, first
 from bot4_cli.venue import venue_commands
 from bot4_common.messages.terms import Scope
 
@@ -112,6 +112,8 @@ def up(
 ) -> None:
     """Start NATS, PostgreSQL and the six services, and keep them running until Ctrl-C.
 
+    Exit code, with `--demo`: that of the demonstration. The system stays up whatever it is.
+
     Example: `bot4 up --detach --port 8081 --data /tmp/mine`, or `bot4 up --venues a,b --faults --demo`
     """
     from bot4_cli import tables
@@ -136,15 +138,15 @@ def up(
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    supervisor = starting.start(plan)
+    supervisor, exit_code = starting.start(plan), 0
     try:
         with Live(console=meanwhile, transient=True) as live:
             run = starting.await_ready(plan, supervisor, lambda now: live.update(tables.processes(now)))
         _welcome(run, data, detach)
         if demo:
-            _demo(data)
+            exit_code = _demo_exit_code(data)
         if detach:
-            return
+            raise typer.Exit(exit_code)
         console.print("Running until Ctrl-C.")
         if supervisor.wait() != 0:
             raise Trouble(f"the supervisor has ended: see {data / 'logs' / 'supervisor.log'}")
@@ -154,6 +156,7 @@ def up(
         _stop(supervisor)
         raise
     _say_stopped(data)
+    raise typer.Exit(exit_code)
 
 
 @commands.command()
@@ -193,7 +196,7 @@ def status(data: Data = HERE, as_json: AsJson = False) -> None:
 def demo(data: Data = HERE) -> None:
     """Show in a minute what the system does: trade, look, break, mend, prove.
 
-    Exit code 1: the audit found something.
+    Exit code 1: the audit found something. 2: all its orders are refused, and what is said tells why.
 
     Example: `bot4 demo`
     """
@@ -358,7 +361,7 @@ def keys(
     if as_json:
         print(json.dumps({"accounts": run.api_keys, **further}, indent=2))
     else:
-        console.print(tables.keys(run))
+        console.print(tables.keys(run), crop=False)
 
 
 @order_commands.command("place")
@@ -502,10 +505,7 @@ def journal_verify(data: Data = HERE, as_json: AsJson = False) -> None:
     elif verified.findings:
         console.print(tables.findings(verified.findings))
     else:
-        console.print(
-            f"[bold green]Whole[/]: {verified.segments} archived segments to sequence {verified.archived:,}, "
-            f"{verified.frames:,} frames live"
-        )
+        console.print(tables.whole(verified))
     if verified.findings:
         raise typer.Exit(FOUND)
 
@@ -580,6 +580,18 @@ def _demo(data: Path) -> None:
 
     if not asyncio.run(demonstrate(data, console)):
         raise Trouble("the demonstration found something wrong: see above", FOUND)
+
+
+def _demo_exit_code(data: Path) -> int:
+    """What is wrong is told at once: the system that was just started stays up, so that one can look at it."""
+    exit_code = 0
+    try:
+        _demo(data)
+    except* Trouble as several:
+        trouble = first(several)
+        meanwhile.print(f"bot4: {trouble}", soft_wrap=True, markup=False, highlight=False)
+        exit_code = trouble.exit_code
+    return exit_code
 
 
 def _client(data: Path, account: str) -> Client:

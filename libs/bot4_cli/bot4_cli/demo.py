@@ -16,7 +16,7 @@ from rich.progress import Progress
 from bot4_cli import proofs, tables
 from bot4_cli.client import Client
 from bot4_cli.drill import RECOVERY_S, drill
-from bot4_cli.load import Market, Sent, cancel, get, place
+from bot4_cli.load import REFUSED, Market, Sent, cancel, check_taken, get, place, refusals
 from bot4_cli.running import Run, naming, read
 from bot4_cli.strategies import Touch, View, Wishes, Working, leave, maker, momentum
 from bot4_cli.wire import Wires
@@ -107,7 +107,8 @@ def held(positions: PositionsAnswer, symbol: str, venue: str, strategy: str) -> 
 
 
 async def demonstrate(data: Path, console: Console) -> bool:
-    """Whether everything was as it should be."""
+    """Whether everything was as it should be. Raises `Trouble` when all its orders are refused: there is nothing to
+    show then."""
     run = read(data)
     began, after = time.time_ns(), await proofs.end(run)
     console.rule("Two strategies trade")
@@ -115,7 +116,7 @@ async def demonstrate(data: Path, console: Console) -> bool:
         f"[bold]momentum[/] takes what moves on BTC-USDT{_at(run, 0)}, [bold]maker[/] quotes both sides of "
         f"ETH-USDT{_at(run, -1)}. All of it goes over REST, and what they open has a stop-loss that risk watches."
     )
-    sent = await _trade(run, console)
+    sent = await trade(run, console)
     _show_orders(run, console, began)
     console.rule("What they earned")
     _show_results(run, console, sent)
@@ -137,10 +138,13 @@ async def demonstrate(data: Path, console: Console) -> bool:
     console.print(tables.unprotected(outcome.unprotected_ns_max, outcome.unprotected_order), highlight=False)
     if outcome.passed:
         console.print(f"[bold green]Every invariant holds[/] in {outcome.audited_frames:,} frames.")
-        console.print(
-            f"All of it again: bot4 order list{naming(data)} --account {ACCOUNT}", soft_wrap=True, markup=False
-        )
+        console.print(f"All of it again: {listing(data)}", soft_wrap=True, markup=False)
     return outcome.passed
+
+
+def listing(data: Path) -> str:
+    """The command that shows all orders of the strategies."""
+    return f"bot4 order list{naming(data)} --account {ACCOUNT} --limit {ORDERS_MAX}"
 
 
 def _at(run: Run, number: int) -> str:
@@ -152,7 +156,8 @@ def _records(run: Run) -> str:
     return "the venue's own record" if len(run.venues) == 1 else "the records of all venues"
 
 
-async def _trade(run: Run, console: Console) -> list[Sent]:
+async def trade(run: Run, console: Console) -> list[Sent]:
+    """What both strategies sent. Raises `Trouble` when all of it was refused."""
     wires = Wires(run.url, run.api_keys[ACCOUNT], CONNECTIONS)
     listed, id = instruments.shipped(), token_hex(2)
     traders = [
@@ -167,7 +172,9 @@ async def _trade(run: Run, console: Console) -> list[Sent]:
                 await asyncio.sleep(STEP_S)
                 bar.advance(task, STEP_S)
     await wires.close()
-    return [each for trader in traders for each in trader.sent]
+    sent = [each for trader in traders for each in trader.sent]
+    check_taken(sent, "strategies")
+    return sent
 
 
 def _show_orders(run: Run, console: Console, began: int) -> None:
@@ -175,6 +182,8 @@ def _show_orders(run: Run, console: Console, began: int) -> None:
     orders = [order for order in client.orders(ORDERS_MAX) if order.received_at >= began]
     exits = sum("-stop" in order.order_id for order in orders)
     console.print(tables.orders_counted(orders))
+    if codes := [order.code for order in orders if order.status in REFUSED]:
+        console.print(f"Refused or rejected, and why: {refusals(codes)}")
     console.print(
         f"{exits} of these orders came from risk itself: the market reached a stop, and it closed the position."
     )

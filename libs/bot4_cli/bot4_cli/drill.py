@@ -14,7 +14,7 @@ from secrets import token_hex
 import msgspec
 
 from bot4_cli import proofs
-from bot4_cli.load import Load, Sent, place
+from bot4_cli.load import Load, Sent, check_taken, place
 from bot4_cli.reckoning import Reckoned, ends, reckon
 from bot4_cli.running import Run, read, running, statuses
 from bot4_cli.trouble import Trouble
@@ -60,7 +60,8 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 async def drill(data: Path, names: list[str], times: int, rate: float, say: Callable[[str], None]) -> Outcome:
-    """Kills these processes at one moment, so many times. Raises `Trouble` when it cannot begin."""
+    """Kills these processes at one moment, so many times. Raises `Trouble` when it cannot begin, or all its
+    orders are refused."""
     run = read(data)
     for name in names:
         run.service(name)
@@ -77,6 +78,7 @@ async def drill(data: Path, names: list[str], times: int, rate: float, say: Call
             for number in range(1, times + 1):
                 say(f"{rate:g} orders a second")
                 await asyncio.sleep(CALM_S)
+                check_taken(load.sent, "drill")
                 say(f"kill {number} of {times}: {', '.join(names)}")
                 killed_at = time.perf_counter()
                 kills.append(await kill(data, names, load.sent))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from random import Random
 from typing import TypeVar
@@ -14,6 +15,7 @@ import msgspec
 from bot4_cli.trouble import Trouble
 from bot4_cli.wire import Response, Wires
 from bot4_common import instruments
+from bot4_common.errors import REFUSALS
 from bot4_common.instruments import Instrument
 from bot4_common.messages.terms import FIRST_VENUE, Order, Side
 from bot4_gateway.answers import ErrorAnswer, EstimateAnswer, OrderAnswer
@@ -25,6 +27,8 @@ RETRY_S = 0.1
 GIVE_UP_S = 60.0
 # How old the price may be that orders are made of. In a second the market moves one basis point; orders keep ten away.
 PRICE_AGE_S = 1.0
+# Statuses of orders of which nothing will trade: the system did not take them, or the venue.
+REFUSED = frozenset(("refused", "rejected"))
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -117,6 +121,26 @@ def _order_answer(response: Response) -> tuple[str, str, str] | None:
     if refused.retryable and not refused.order_id:
         return None
     return refused.order_id, "refused", refused.code
+
+
+def refusals(codes: Iterable[str]) -> str:
+    """How often there was each code, and what it means: `LOT_SIZE 2 (The quantity lies between two lots.)`."""
+    counted = Counter(codes).most_common()
+    return ", ".join(f"{code} {count} {_meaning(code)}".rstrip() for code, count in counted)
+
+
+def _meaning(code: str) -> str:
+    return f"({REFUSALS[code].meaning})" if code in REFUSALS else ""
+
+
+def check_taken(sent: Sequence[Sent], whose: str, at_least: int = 1) -> None:
+    """Raises `Trouble` that says why, when orders are refused and fewer than `at_least` are not: who is not allowed to
+    trade shows and proves nothing."""
+    codes = [each.code for each in sent if each.status in REFUSED]
+    if codes and len(sent) - len(codes) < at_least:
+        # A gate that was left on is told by its codes alone, and not everybody knows them.
+        gate = ": see `bot4 gate`" if any(code.startswith("GATE_") for code in codes) else ""
+        raise Trouble(f"{len(codes)} of {len(sent)} orders of the {whose} are refused: {refusals(codes)}{gate}")
 
 
 class Market:

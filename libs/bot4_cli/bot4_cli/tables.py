@@ -18,6 +18,7 @@ from bot4_common.messages.frame import decode_frame
 if TYPE_CHECKING:
     from bot4_cli.drill import Kill, Outcome
     from bot4_cli.drills import ground
+    from bot4_cli.proofs import Verified
     from bot4_common.log import Record
     from bot4_common.messages.frame import AnyEvent
     from bot4_common.messages.terms import EventId
@@ -128,7 +129,14 @@ def gate(known: GateAnswer) -> Table:
 
 
 def keys(run: Run) -> Table:
+    """To be printed without cropping."""
     shown = table("key", "for", "sent as")
+    # A part of a key is no key: where there is little room, the others are folded, and at last the line is too long.
+    further = (run.operator_key, run.second_key, run.override_key)
+    shown.columns[0].no_wrap = True
+    shown.columns[0].min_width = max(map(len, (*run.api_keys.values(), *further)))
+    for column in shown.columns[1:]:
+        column.overflow = "fold"
     for account, key in run.api_keys.items():
         _add(shown, key, f"trading as {account}", "X-API-Key")
     _add(shown, run.operator_key, "the firm: limits, gate, any kill switch", "X-API-Key")
@@ -138,8 +146,12 @@ def keys(run: Run) -> Table:
 
 
 def latencies(seconds: Sequence[float]) -> Table:
+    """Without figures when nothing was measured."""
     milliseconds = sorted(each * 1_000 for each in seconds)
     shown = table("orders", "p50", "p90", "p99", "longest", numbers=True)
+    if not milliseconds:
+        _add(shown, "0")
+        return shown
     figures = [*(percentile(milliseconds, percent) for percent in (50, 90, 99)), milliseconds[-1]]
     _add(shown, str(len(milliseconds)), *(f"{each:.1f} ms" for each in figures))
     return shown
@@ -152,6 +164,18 @@ def findings(listed: Iterable[Finding]) -> Table:
     for each in listed:
         _add(shown, each.rule, each.where, each.what, RULES.get(each.rule, ""))
     return shown
+
+
+def whole(verified: Verified) -> str:
+    """That nothing is wrong with the journal and its archive, and how much of both was read."""
+    return (
+        f"[bold green]Whole[/]: {_counted(verified.segments, 'archived segment')} to sequence "
+        f"{verified.archived:,}, {_counted(verified.frames, 'frame')} live"
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def kills(listed: Iterable[Kill], bound_s: float) -> Table:

@@ -14,11 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from bot4_cli import __main__
+from bot4_cli import app as shell
 from bot4_cli.__main__ import app
 from bot4_cli.app import commands
+from bot4_cli.demo import listing
 from bot4_cli.running import is_running
 from bot4_cli.stack import free_ports
-from bot4_cli.trouble import MENDABLE, Trouble
+from bot4_cli.trouble import FOUND, MENDABLE, Trouble
 
 COMMANDS = [
     ("up",), ("down",), ("status",), ("demo",), ("audit",), ("order", "place"), ("order", "cancel"), ("order", "list"),
@@ -125,3 +127,22 @@ def test_trouble_that_tasks_have_side_by_side_is_told_once(
     with pytest.raises(SystemExit) as ended:
         app()
     assert (ended.value.code, capsys.readouterr().err) == (MENDABLE, "bot4: nobody answers\n")
+
+
+def test_a_demonstration_that_fails_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(data: Path) -> None:
+        raise ExceptionGroup("tasks", [Trouble("all is refused", FOUND)])
+
+    monkeypatch.setattr(shell, "_demo", fail)
+    assert shell._demo_exit_code(Path()) == FOUND
+    assert capsys.readouterr().err == "bot4: all is refused\n"
+    monkeypatch.setattr(shell, "_demo", lambda data: None)
+    assert shell._demo_exit_code(Path()) == 0
+
+
+def test_the_command_that_shows_all_of_the_demonstration_is_one(bot4: Bot4, tmp_path: Path) -> None:
+    _, *words = listing(tmp_path).split()
+    assert words[-2:] == ["--limit", "1000"]
+    assert bot4(*words).err.startswith(f"bot4: no system runs in {tmp_path}:")

@@ -98,6 +98,17 @@ def test_the_journal_is_read_verified_replayed_and_audited(whole: Whole) -> None
     assert whole.bot4("projections", "rebuild").returncode == 0
 
 
+def test_where_the_gate_is_on_a_drill_says_that_its_orders_are_refused_and_why(whole: Whole) -> None:
+    assert whole.bot4("gate", "on", "rules").returncode == 0
+    drills = [("kill", "risk"), ("lost-ack", "--for", "1"), ("fill-during-amend", "--for", "1")]
+    done = [whole.bot4("drill", *words) for words in drills]
+    assert whole.bot4("gate", "off", "calm").returncode == 0
+    assert [each.returncode for each in done] == [2, 2, 2]
+    for each in done:
+        assert "orders of the drill are refused: GATE_" in each.stderr
+        assert "Traceback" not in each.stderr
+
+
 def test_a_drill_kills_measures_and_proves(whole: Whole) -> None:
     drilled = whole.json("drill", "kill", "risk")
     assert drilled["passed"]

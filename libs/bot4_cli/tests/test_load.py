@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bot4_cli import load
-from bot4_cli.load import Load, Market, Sent, cancel, get, place, small_order
+from bot4_cli.load import Load, Market, Sent, cancel, check_taken, get, place, refusals, small_order
 from bot4_cli.trouble import Trouble
 from bot4_cli.wire import Wires
 from bot4_common import instruments
@@ -75,6 +75,33 @@ def test_a_cancel_is_asked_for_until_it_is_answered(replies: list[Reply], outcom
             return cancelled
 
     assert asyncio.run(story()) == outcome
+
+
+def told(*outcomes: tuple[str, str]) -> list[Sent]:
+    """Orders by what their callers were told: status and code."""
+    return [
+        Sent(order=ORDER, first_at=0, answered_at=1, order_id="", status=status, code=code, tries=1)
+        for status, code in outcomes
+    ]
+
+
+def test_why_orders_are_refused_is_counted_by_code_the_most_first() -> None:
+    said = refusals(["OF_A_VENUE", "LOT_SIZE", "LOT_SIZE"])
+    assert said == "LOT_SIZE 2 (The quantity lies between two lots.), OF_A_VENUE 1"
+
+
+def test_who_is_refused_everything_is_told_why() -> None:
+    with pytest.raises(Trouble, match=r"^2 of 2 orders of the drill are refused: TICK_SIZE 1 \(.*\), LOT_SIZE 1 \("):
+        check_taken(told(("refused", "TICK_SIZE"), ("rejected", "LOT_SIZE")), "drill")
+
+
+def test_one_order_taken_is_enough_unless_all_are_needed() -> None:
+    sent = told(("refused", "TICK_SIZE"), ("filled", ""))
+    check_taken(sent, "drill")
+    check_taken([], "drill")
+    check_taken(told(("filled", ""), ("open", "")), "drill", at_least=2)
+    with pytest.raises(Trouble, match="1 of 2 orders of the drill are refused: TICK_SIZE 1"):
+        check_taken(sent, "drill", at_least=2)
 
 
 def test_who_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 from io import StringIO
 
 import msgspec
+import pytest
 from rich.console import Console
 from rich.table import Table
 
 from bot4_cli import tables
 from bot4_cli.drill import Kill
-from bot4_cli.running import Status
+from bot4_cli.proofs import Verified
+from bot4_cli.running import Run, Status
 from bot4_common.log import Record
 from bot4_common.messages.frame import Decision, Frame, encode
 from bot4_common.messages.gateway import CancelOrder
@@ -17,10 +19,10 @@ from bot4_journal.audit import Finding
 from libs.bot4_cli.tests.street import order_answer
 
 
-def shown(table: Table) -> str:
-    console = Console(file=StringIO(), width=120)
+def shown(table: Table, width: int = 120) -> str:
+    console = Console(file=StringIO(), width=width)
     with console.capture() as captured:
-        console.print(table)
+        console.print(table, crop=False)
     return captured.get()
 
 
@@ -56,6 +58,31 @@ def test_a_recovery_that_did_not_come_is_said_to_be_none() -> None:
     text = shown(tables.kills([Kill(killed=["risk"], ready_s=1.234, order_s=None)], 5.0))
     assert "1.23 s" in text
     assert "never" in text
+
+
+def test_where_nothing_was_measured_there_are_no_figures() -> None:
+    assert shown(tables.latencies([])).split()[-1] == "0"
+    assert shown(tables.latencies([0.001, 0.003])).splitlines()[-2].split() == ["2", *["1.0", "ms"], *["3.0", "ms"] * 3]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_a_key_is_shown_whole_in_one_line_however_narrow_the_terminal(width: int) -> None:
+    names = ("mine", "operator", "second", "override")
+    own, operator, second, override = (f"{name:=<32}" for name in names)
+    run = Run(
+        supervisor=1, url="", api_keys={"mine": own}, nats_url="", database_url="", archive_dir="", services=[],
+        operator_key=operator, second_key=second, override_key=override,
+    )  # fmt: skip
+    text = shown(tables.keys(run), width)
+    assert all(key in text for key in (own, operator, second, override))
+
+
+def test_what_is_one_is_not_said_to_be_several() -> None:
+    one, several = (
+        tables.whole(Verified(segments=number, archived=5, frames=number, findings=[])) for number in (1, 1200)
+    )
+    assert one.endswith("1 archived segment to sequence 5, 1 frame live")
+    assert several.endswith("1,200 archived segments to sequence 5, 1,200 frames live")
 
 
 def test_numbers_are_cut_to_what_people_read() -> None:

@@ -16,7 +16,7 @@ from bot4_cli.drill import ACCOUNT
 from bot4_cli.drills import orders
 from bot4_cli.drills.chronicle import Chronicle
 from bot4_cli.drills.ground import Ground, Result
-from bot4_cli.load import Market, cancel
+from bot4_cli.load import REFUSED, Market, Sent, cancel, check_taken
 from bot4_cli.statistics import percentile
 from bot4_common import streams
 from bot4_common.instruments import Instrument
@@ -103,18 +103,21 @@ async def drill(ground: Ground, seconds: float) -> Result:
     ground.say("amending orders at the touch")
     until = time.monotonic() + seconds
     symbols = sorted({symbol for _, symbol in ground.markets})
+    sent: list[Sent] = []
     async with asyncio.TaskGroup() as group:
         for number, symbol in enumerate(symbols):
             markets = [market for (_, traded), market in ground.markets.items() if traded == symbol]
-            group.create_task(_rounds(ground, markets, until, Random(number)))
+            group.create_task(_rounds(ground, markets, until, Random(number), sent))
+    check_taken(sent, "drill")
     wrong = [f"{order.order_id} is still {order.status}" for order in await ground.known()]
     await ground.tidy()
     result = await ground.judged(judged)
     return Result(figures=result.figures, wrong=[*wrong, *result.wrong])
 
 
-async def _rounds(ground: Ground, markets: list[Market], until: float, random: Random) -> None:
-    """One symbol. All venues are on the same side at a time: risk lets nobody trade with himself across venues."""
+async def _rounds(ground: Ground, markets: list[Market], until: float, random: Random, sent: list[Sent]) -> None:
+    """One symbol; what it places is added to `sent`. All venues are on the same side at a time: risk lets nobody trade
+    with himself across venues."""
     side: Side = "buy"
     numbers = count(1)
     while time.monotonic() < until:
@@ -124,16 +127,16 @@ async def _rounds(ground: Ground, markets: list[Market], until: float, random: R
             for market in markets
             for _ in range(ORDERS)
         ]
-        await asyncio.gather(*(_work(ground, order, random.random()) for order in row))
+        sent.extend(await asyncio.gather(*(_work(ground, order, random.random()) for order in row)))
         side = opposite(side)
 
 
-async def _work(ground: Ground, order: Order, seed: float) -> None:
+async def _work(ground: Ground, order: Order, seed: float) -> Sent:
     """Places an order and amends it again and again, until it is over; if it is not, it is cancelled."""
     random = Random(seed)
     sent = await ground.place(order)
-    if sent.status in ("refused", "rejected"):
-        return
+    if sent.status in REFUSED:
+        return sent
     instrument = ground.markets[order.venue, order.symbol].instrument
     for number in range(1, AMENDS + 1):
         body = msgspec.json.encode(wanted(instrument, order, number, random.choice(FACTORS)))
@@ -142,8 +145,9 @@ async def _work(ground: Ground, order: Order, seed: float) -> None:
         except ConnectionError:
             continue
         if answered.status == OVER:
-            return
+            return sent
     await cancel(ground.wires, sent.order_id)
+    return sent
 
 
 def wanted(instrument: Instrument, order: Order, number: int, factor: Decimal) -> AmendRequest:

@@ -23,7 +23,7 @@ from bot4_cli.drill import ACCOUNT, GIVE_UP_S, IN_FLIGHT, LOOK_S, RECOVERY_S, in
 from bot4_cli.drills import orders
 from bot4_cli.drills.chronicle import Chronicle, chronicle
 from bot4_cli.drills.room import with_room
-from bot4_cli.load import Market, Sent, cancel, get, place
+from bot4_cli.load import Market, Sent, cancel, check_taken, get, place
 from bot4_cli.reckoning import SETTLE_LOOK_S, SETTLE_S
 from bot4_cli.running import Run, read, running, statuses
 from bot4_cli.trouble import Trouble
@@ -182,11 +182,9 @@ class Ground:
         return await place(self.wires, order, ack)
 
     async def placed(self, wanted: list[Order]) -> list[Sent]:
-        """Places them all. Raises `Trouble` with the first refusal: a drill that the limits stop proves nothing."""
+        """Places them all. Raises `Trouble` when one is refused: a drill that the limits stop proves nothing."""
         sent = await asyncio.gather(*(self.place(order) for order in wanted))
-        refused = [each for each in sent if each.status in ("refused", "rejected")]
-        if refused:
-            raise Trouble(f"{len(refused)} of {len(sent)} orders of the drill are refused: {refused[0].code}")
+        check_taken(sent, "drill", at_least=len(wanted))
         return sent
 
     async def fault(
@@ -213,8 +211,9 @@ class Ground:
     # Nothing is left
 
     async def tidy(self) -> None:
-        """Raises `Trouble` when something is left in spite of all."""
+        """Raises `Trouble` when something is left in spite of all, and says why if closing it is refused."""
         await self._reset_switches()
+        closing: list[Sent] = []
         try:
             async with asyncio.timeout(TIDY_S):
                 while True:
@@ -223,14 +222,15 @@ class Ground:
                         return
                     await asyncio.gather(*(cancel(self.wires, order.order_id) for order in open_orders))
                     if not open_orders:
-                        await asyncio.gather(*map(self._close, positions))
+                        closing = await asyncio.gather(*map(self._close, positions))
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
+            check_taken(closing, "drill that close what it holds")
             raise Trouble(
                 f"something is left: see `bot4 order list --open --account {ACCOUNT}`, and positions"
             ) from None
 
-    async def _close(self, position: PositionAnswer) -> None:
+    async def _close(self, position: PositionAnswer) -> Sent:
         """As much as goes at a time, for the strategy that has the largest part in it."""
         market, held = self.markets[position.venue, position.symbol], Decimal(position.quantity)
         await market.look()
@@ -240,7 +240,7 @@ class Ground:
         amount = min(abs(part), abs(held), at_most)
         self._exits += 1
         id = f"{self.id}-exit-{self._exits}"
-        await self.place(orders.closing(market, id, "sell" if held > 0 else "buy", amount, strategy))
+        return await self.place(orders.closing(market, id, "sell" if held > 0 else "buy", amount, strategy))
 
     async def _reset_switches(self) -> None:
         """Those that would stop the drill's account alone; of others it is not for a drill to say."""

@@ -11,7 +11,7 @@ import msgspec
 from bot4_cli.drill import ACCOUNT
 from bot4_cli.drills.chronicle import Chronicle
 from bot4_cli.drills.ground import Ground, Result
-from bot4_cli.load import Load
+from bot4_cli.load import Load, check_taken
 from bot4_cli.reckoning import ends, reckon
 from bot4_cli.statistics import percentile
 from bot4_common import streams
@@ -92,6 +92,7 @@ async def drill(ground: Ground, seconds: float, rate: float) -> Result:
         await asyncio.sleep(seconds / 2)
         ground.say("waiting until every outcome is known")
         load.stop()
+    check_taken(load.sent, "drill")
     wrong = [f"{order.order_id} is still {order.status}" for order in await ground.known()]
     await ground.tidy()
     orders = await reckon(ground.log, before, ACCOUNT, load.sent)
