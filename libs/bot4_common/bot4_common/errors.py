@@ -115,7 +115,7 @@ REFUSALS: dict[str, Refusal] = {
     "NOTHING_TO_REDUCE": Refusal(422, False, "InvalidOrder", "A reduce-only order found no position left to reduce."),
     "ORDER_IS_OVER": Refusal(409, False, "OrderNotFound", "The order is already filled, cancelled or refused."),
     "AMEND_IN_FLIGHT": Refusal(429, True, "RateLimitExceeded", "Another amend of the order is still on its way."),
-    "AMEND_NOTHING": Refusal(422, False, "InvalidOrder", "The order has this quantity and price already."),
+    "AMEND_NOTHING": Refusal(422, False, "InvalidOrder", "The amend names nothing that would change the order."),
     "CLOSES_A_POSITION": Refusal(409, False, "BadRequest", "Risk closes a position by this order; it stays as it is."),
     "REPLACE_STOPPED": Refusal(
         409, False, "OrderNotFound", "The old order could not be cancelled, so the new one was not placed."

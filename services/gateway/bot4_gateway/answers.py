@@ -29,9 +29,9 @@ AVERAGE_STEP = Decimal("1e-12")
 
 
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it stands. `code` and `details` say why it was refused or rejected. `duplicate`: the request repeated
-    an earlier one, and this is that one's answer. `venue` is where it goes: once it is approved also when it named
-    none, and before that as it was asked. `triggered`: a stop whose trigger was reached. `prevented` is what
+    """An order as it stands. `code` and `details` say why it was refused, rejected or lost. `duplicate`: the request
+    repeated an earlier one, and this is that one's answer. `venue` is where it goes: once it is approved also when it
+    named none, and before that as it was asked. `triggered`: a stop whose trigger was reached. `prevented` is what
     self-trade prevention at the venue took: quantity = filled + prevented + leaves while it lives. `filled` may grow
     when it is over, by a fill that is told late: it stays what it is, unless it is `filled` whole then."""
 
@@ -239,7 +239,8 @@ class EstimateAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`order_id` or `list_id` is there when an order or a list was journaled, and then refused or rejected."""
+    """`order_id` or `list_id` is there when an order or a list was journaled, and then refused, rejected or lost: the
+    same request gets the same answer, so whoever tries again does it with a new client id."""
 
     code: str
     message: str

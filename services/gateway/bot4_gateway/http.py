@@ -137,23 +137,25 @@ class Front:
             listed = await self._desk.cancel_list(account, request.path_params["list_id"], ack, trace)
         finally:
             span.end()
-        return self._listed(listed, 200)
+        return self._listed(listed, 200, cancelling=True)
 
     async def order_list(self, request: Request) -> Response:
         record = self._desk.list_of(self._read_account(request), request.path_params["list_id"])
         return _json(answers.list_answer(record, self._desk.view.legs(record)))
 
     def _answered(self, answer: Answer, status: int) -> Response:
+        """An order of which the venue took nothing was refused, whoever found that out, and whenever."""
         record = answer.record
-        if record.status in ("refused", "rejected"):
+        if record.status in ("refused", "rejected") or _was_never_there(record):
             return self._refused(record.code, record.details, record.order_id, duplicate=answer.duplicate)
         return _json(answers.order_answer(record, answer.duplicate), status if answer.settled else 202)
 
-    def _listed(self, listed: Listed, status: int) -> Response:
-        """Also a list of which the venue took no order was refused, for the reason of the first."""
+    def _listed(self, listed: Listed, status: int, cancelling: bool = False) -> Response:
+        """Also a list of which the venue took no order was refused, for the reason of the first. Whoever cancels one
+        that was lost has what was asked for."""
         record, legs = listed.record, listed.legs
         code, details = record.code, record.details
-        if legs and all(leg.status == "rejected" for leg in legs):
+        if legs and all(leg.status == "rejected" or (not cancelling and _was_never_there(leg)) for leg in legs):
             code, details = legs[0].code, legs[0].details
         if code:
             return self._refused(code, details, list_id=record.list_id, duplicate=listed.duplicate)
@@ -464,6 +466,16 @@ def _ack(request: Request) -> Ack:
         raise Refused("BAD_FIELD", field="ack", rule="journaled, risk or venue")
     request.scope["ack"] = ack
     return ack
+
+
+def _was_never_there(record: OrderRecord) -> bool:
+    """Whether the order was lost on its way to the venue, as far as is known.
+
+    Of a lost order a fill may be told all the same (ADR 0012). From then on the answer is the order, `lost` with what
+    it has `filled` or filled whole, and no refusal: somebody owns what was filled, and whoever reads a refusal trades
+    the same again.
+    """
+    return record.status == "lost" and not record.filled
 
 
 def _json(answer: msgspec.Struct, status: int = 200) -> Response:

@@ -22,6 +22,7 @@ from bot4_common.messages.execution import (
     OrderAmended,
     OrderCancelled,
     OrderFilled,
+    OrderLost,
     OrderPrevented,
     OrderRejected,
     OrderSent,
@@ -399,6 +400,17 @@ def rejected(order_id: str, code: str) -> OrderRejected:
         venue=streams.VENUE,
         code=code,
         message="the order would take liquidity",
+        session_sequence=1,
+    )
+
+
+def lost(order_id: str, quantity: str = "0.5") -> OrderLost:
+    return OrderLost(
+        order_id=order_id,
+        child_id=f"{order_id}.1",
+        account=ANN,
+        venue=streams.VENUE,
+        quantity=Decimal(quantity),
         session_sequence=1,
     )
 

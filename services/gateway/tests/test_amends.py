@@ -316,3 +316,13 @@ def test_a_bad_amend_is_refused(body: Any, code: str, field: str | None) -> None
         check_error(response, code, **({} if field is None else {"field": field}))
 
     over_http(story)
+
+
+def test_an_empty_amend_is_told_that_it_names_nothing() -> None:
+    async def story(web: Web) -> None:
+        await web.place()
+        refused = (await web.ann.patch("/v1/orders/1-0", json={})).json()
+        assert refused["message"] == "The amend names nothing that would change the order."
+        assert refused["details"] == {"rule": "an amend names a quantity, a price, or both"}
+
+    over_http(story)

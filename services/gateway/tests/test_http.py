@@ -16,7 +16,7 @@ from bot4_common.memory_log import MemoryLog
 from bot4_common.messages.estimate import SUBJECT, Estimate
 from bot4_common.messages.frame import encode
 from bot4_gateway.bodies import NUMBERS, decode_order
-from services.gateway.tests.street import BTC, buy, passing, rejected
+from services.gateway.tests.street import BTC, buy, filled, lost, passing, rejected, sent
 from services.gateway.tests.web import BODY, Web, check_error, over_http
 
 # Orders
@@ -89,6 +89,52 @@ def test_what_the_venue_rejects_for_a_reason_of_its_own_is_unprocessable() -> No
         assert response.json()["order_id"] == "1-0" and not response.json()["retryable"]
 
     over_http(story)
+
+
+def test_a_repeat_of_a_lost_order_is_refused_and_its_address_shows_it() -> None:
+    async def story(web: Web) -> None:
+        await _lose(web)
+        response = await web.ann.post("/v1/orders", json=BODY)
+        check_error(response, "ORDER_LOST")
+        assert (response.json()["order_id"], response.json()["duplicate"]) == ("1-0", True)
+        assert "Retry-After" in response.headers
+        shown = await web.ann.get("/v1/orders/1-0")
+        assert (shown.status_code, shown.json()["status"], shown.json()["code"]) == (200, "lost", "ORDER_LOST")
+
+    over_http(story)
+
+
+def test_an_order_that_is_lost_while_its_caller_waits_is_refused() -> None:
+    async def story(web: Web) -> None:
+        placing = asyncio.ensure_future(web.ann.post("/v1/orders", json=BODY))
+        await passing(0.1)
+        await web.street.approves("1-0", buy("a"))
+        await web.street.execution.says(sent("1-0", buy("a")), lost("1-0"))
+        response = await placing
+        check_error(response, "ORDER_LOST")
+        assert response.json()["order_id"] == "1-0" and "duplicate" not in response.json()
+
+    over_http(story)
+
+
+@pytest.mark.parametrize(("quantity", "leaves", "status"), [("0.2", "0.3", "lost"), ("0.5", "0", "filled")])
+def test_a_lost_order_of_which_a_fill_is_told_is_no_refusal(quantity: str, leaves: str, status: str) -> None:
+    async def story(web: Web) -> None:
+        await _lose(web)
+        await web.street.execution.says(filled("1-0", quantity, "100", leaves))
+        await passing(0.1)
+        response = await web.ann.post("/v1/orders", json=BODY)
+        body = response.json()
+        assert (response.status_code, body["status"], body["filled"]) == (200, status, quantity)
+
+    over_http(story)
+
+
+async def _lose(web: Web) -> None:
+    await web.place()
+    await web.street.approves("1-0", buy("a"))
+    await web.street.execution.says(sent("1-0", buy("a")), lost("1-0"))
+    await passing(0.1)
 
 
 def test_an_order_is_cancelled() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bot4_common.messages.execution import CancelRejected
+from bot4_common.messages.execution import CancelRejected, OrderLost, OrderRejected
 from bot4_common.messages.gateway import CancelOrder, PlaceList
 from bot4_common.messages.risk import HeldOrderCancelled
 from bot4_gateway.desk import Desk, Listed
@@ -25,6 +25,7 @@ from services.gateway.tests.street import (
     cancelled,
     filled,
     listed,
+    lost,
     passing,
     refusal,
     rejected,
@@ -477,6 +478,47 @@ def test_a_list_that_the_venue_rejects_whole_is_refused() -> None:
         response = await web.ann.post("/v1/lists", json=BODY)
         check_error(response, "LIST_PRICES")
         assert response.json()["list_id"] == "1-0"
+
+    over_http(story)
+
+
+@pytest.mark.parametrize("last", [lost("1-0-leg2"), rejected("1-0-leg2", "LIST_PRICES")])
+def test_a_list_that_never_reached_the_venue_is_refused(last: OrderLost | OrderRejected) -> None:
+    async def story(web: Web) -> None:
+        await web.ann.post("/v1/lists?ack=journaled", json=BODY)
+        await web.street.approves_list("1-0", OCO)
+        await web.street.execution.says(lost("1-0-leg1"), last)
+        response = await web.ann.post("/v1/lists", json=BODY)
+        check_error(response, "ORDER_LOST")
+        assert response.json()["list_id"] == "1-0"
+
+    over_http(story)
+
+
+def test_a_list_of_which_one_order_filled_late_is_no_refusal() -> None:
+    async def story(web: Web) -> None:
+        await web.ann.post("/v1/lists?ack=journaled", json=BODY)
+        await web.street.approves_list("1-0", OCO)
+        await web.street.execution.says(lost("1-0-leg1"), lost("1-0-leg2"))
+        await web.street.execution.says(filled("1-0-leg1", "0.1", "120", leaves="0.4", side="sell"))
+        await passing(0.1)
+        response = await web.ann.post("/v1/lists", json=BODY)
+        assert (response.status_code, [leg["filled"] for leg in response.json()["legs"]]) == (200, ["0.1", "0"])
+
+    over_http(story)
+
+
+def test_whoever_cancels_a_list_that_was_lost_has_what_was_asked_for() -> None:
+    async def story(web: Web) -> None:
+        await web.ann.post("/v1/lists?ack=journaled", json=BODY)
+        await web.street.approves_list("1-0", OCO)
+        cancelling = asyncio.ensure_future(web.ann.delete("/v1/lists/1-0"))
+        await passing(0.1)
+        await web.street.execution.says(lost("1-0-leg1"), lost("1-0-leg2"))
+        await web.street.ends_list("1-0")
+        answer = await cancelling
+        assert (answer.status_code, answer.json()["status"]) == (200, "over")
+        assert [leg["status"] for leg in answer.json()["legs"]] == ["lost", "lost"]
 
     over_http(story)
 
