@@ -261,6 +261,10 @@ OTHERS: dict[str, dict[str, tuple[str, str]]] = {
             "part = abs(mine) - _closing(account, market, each, side)",
             "part = abs(mine)",
         ),
+        "what closes the other side does not count": (
+            "== (strategy, side, market)",
+            "== (strategy, each.order.side, market)",
+        ),
         "it tries again": ("if account.position(market) and switch.covers(", "if False and switch.covers("),
         "it tries again what it covers": (" and switch.covers(name, strategy, quote.symbol):", ":"),
         "a reset needs a switch": ("if key_of(command) in moment.state.control.switches:", "if True:"),
@@ -349,10 +353,6 @@ OTHERS: dict[str, dict[str, tuple[str, str]]] = {
             "open_order.amend is not None",
         ),
         "AMEND_IN_FLIGHT for a sibling": ("if under_way or _is_sibling_amended(", "if under_way or False and ("),
-        "only a refused total takes the other leg back": (
-            "elif open_order.amend.quantity != open_order.order.quantity:",
-            "else:",
-        ),
         "AMEND_NOTHING for a price": ("if command.price is not None and open_order.order.price is None:", NEVER),
         "AMEND_NOTHING": (
             "if not growth and changed.price == order.price and changed.quantity == order.quantity:",
