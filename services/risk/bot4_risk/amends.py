@@ -57,12 +57,8 @@ def rejected(moment: Moment, told: AmendRejected) -> None:
     open_order = moment.state.account(told.account).open_orders.get(told.order_id)
     if open_order is None or open_order.amend is None:
         return
-    actions: list[contingency.Action] = []
-    if not open_order.leaves:
-        actions = lists.follow(moment, told.account, told.order_id, contingency.Over())
-    elif open_order.amend.quantity != open_order.order.quantity:
-        news = contingency.AmendFailed(open_order.total)
-        actions = lists.follow(moment, told.account, told.order_id, news)
+    news = contingency.AmendFailed(open_order.total) if open_order.leaves else contingency.Over()
+    actions = lists.follow(moment, told.account, told.order_id, news)
     moment.emit(
         ReservationAmended(
             order_id=told.order_id,

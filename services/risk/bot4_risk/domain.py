@@ -565,8 +565,7 @@ def _evolve_reduced(state: State, event: ReservationReduced) -> None:
     open_order = account.open_orders[event.order_id]
     state.claim(event.account, account.reduce(event.order_id, event.quantity, event.prevented))
     state.changed(event.account, event.order_id, open_order)
-    total = open_order.total
-    _hear_leg(state, event.account, event.order_id, contingency.Reduced(total))
+    _hear_leg(state, event.account, event.order_id, contingency.Reduced(open_order.total))
 
 
 def _evolve_released(state: State, event: ReservationReleased | HeldOrderCancelled) -> None:
